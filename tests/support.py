@@ -1,0 +1,65 @@
+"""What tests share that is no fixture: where things are, and how a user runs a command."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CONFIGS = REPOSITORY / "configs"
+
+
+def variants(group: str) -> list[str]:
+    """The names in a configuration group: whatever is added is tested."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def command(name: str, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run a command of the program as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", f"asr.{name}", *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+
+
+def tones_overrides(tones: Path, folder: Path) -> list[str]:
+    """Options of a short run on the tests' corpus."""
+    return [
+        "corpus=tones",
+        f"data.train=[{tones / 'train.jsonl'}]",
+        f"data.dev=[{tones / 'dev.jsonl'}]",
+        f"runs={folder}",
+        "device=cpu",
+        "threads=1",
+        "data.batch_seconds=16",
+        "data.max_utterances=8",
+        "schedule.warmup_steps=5",
+        "trainer.log_every=0",
+    ]
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    """What a run wrote, but for the timings."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [
+        {k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in lines
+    ]
+
+
+def assert_same(one: Any, other: Any, where: str = "") -> None:
+    """The same types and values all the way down, tensors bit for bit."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list | tuple):
+        for i, pair in enumerate(zip(one, other, strict=True)):
+            assert_same(*pair, f"{where}.{i}")
+    else:
+        assert one == other, where
