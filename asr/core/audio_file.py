@@ -1,0 +1,129 @@
+"""Opening an audio file by its content, and refusing one that cannot be read right."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import soundfile
+
+from asr.core.sniff import describe, is_mp3, mp3_length_is_a_guess, mp3_start, ogg_is_cut
+
+_HEAD_BYTES = 4096  # more than the longest MP3 frame
+_SPAN_BYTES = 1 << 16  # more than the longest Ogg page, and many MP3 frames
+_OPEN_ENDED = 0x7FFFF000  # WAV sizes from here on mean "written to a pipe", not a promise
+_UNKNOWN_FRAMES = 1 << 62
+
+_ENCODINGS = {
+    "s8": ("PCM_S8", "FILE", 1),
+    "u8": ("PCM_U8", "FILE", 1),
+    "s16le": ("PCM_16", "LITTLE", 2),
+    "s16be": ("PCM_16", "BIG", 2),
+    "f32le": ("FLOAT", "LITTLE", 4),
+    "f32be": ("FLOAT", "BIG", 4),
+}
+
+
+@contextmanager
+def opened_audio(path: Path, raw: str | None) -> Iterator[soundfile.SoundFile]:
+    """Open a file by its content, with what libsndfile says meanwhile turned into ValueErrors.
+
+    Args:
+        path: wav, flac, ogg, opus or mp3, whatever its name.
+        raw: "ENCODING:RATE:CHANNELS" of a headerless file.
+
+    Raises:
+        ValueError: the file is missing, empty, not audio, cut short, damaged or of unknown length.
+    """
+    declared = {} if raw is None else _declared(path, raw)
+    try:
+        with path.open("rb", buffering=0) as file:
+            head = file.read(_HEAD_BYTES)
+            if not head:
+                raise ValueError(f"{path}: the file is empty (0 bytes); copy or download it again")
+            file.seek(0)
+            try:  # by descriptor: given a path, soundfile looks at its extension
+                sound = soundfile.SoundFile(file.fileno(), closefd=False, **declared)
+            except soundfile.LibsndfileError:
+                raise _not_audio(path, head) from None
+            with sound:
+                _verify(sound, file, path, head)
+                yield sound
+    except soundfile.LibsndfileError as error:
+        raise ValueError(
+            f"{path}: truncated or damaged ({error}); copy or download the file again"
+        ) from None
+    except OSError as error:
+        why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise ValueError(f"{path}: {why}; name an audio file that can be read") from None
+
+
+def _declared(path: Path, raw: str) -> dict[str, str | int]:
+    """What soundfile must be told of a headerless file."""
+    encoding, *numbers = raw.split(":")
+    if (
+        encoding not in _ENCODINGS
+        or len(numbers) != 2
+        or not all(n.isdecimal() and int(n) for n in numbers)
+    ):
+        raise ValueError(
+            f"{path}: raw={raw!r} must be ENCODING:RATE:CHANNELS, such as 's16be:16000:1', with "
+            f"one of the encodings {', '.join(_ENCODINGS)}"
+        )
+    subtype, endian, width = _ENCODINGS[encoding]
+    rate, channels = map(int, numbers)
+    if path.is_file() and (surplus := path.stat().st_size % (width * channels)):
+        raise ValueError(
+            f"{path}: truncated, or not {raw}: {surplus} bytes remain after the last whole sample"
+        )
+    form: dict[str, str | int] = {"format": "RAW", "subtype": subtype, "endian": endian}
+    return form | {"samplerate": rate, "channels": channels}
+
+
+def _verify(sound: soundfile.SoundFile, file: BinaryIO, path: Path, head: bytes) -> None:
+    """Refuse what libsndfile opens but cannot or did not read right."""
+    if sound.format == "MP3" and not is_mp3(head):
+        raise _not_audio(path, head)
+    if _is_cut(sound, file, path):
+        raise ValueError(f"{path}: truncated: its end is missing; copy or download the file again")
+    if sound.frames == 0:
+        raise ValueError(f"{path}: it holds no samples; record it again or leave it out")
+    guess = sound.format == "MP3" and mp3_length_is_a_guess(
+        _span(file, mp3_start(head), _SPAN_BYTES)
+    )
+    if guess or sound.frames >= _UNKNOWN_FRAMES:
+        raise ValueError(
+            f"{path}: its header does not say how long it is (it was written to a pipe, or cut "
+            f"from a longer file); write it anew: {ffmpeg_command(path, sound.samplerate)}"
+        )
+
+
+def _is_cut(sound: soundfile.SoundFile, file: BinaryIO, path: Path) -> bool:
+    if sound.format == "OGG":
+        start = max(0, path.stat().st_size - _SPAN_BYTES)
+        return ogg_is_cut(_span(file, start, _SPAN_BYTES))
+    sizes = re.search(r"^\s*data : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
+    return sizes is not None and int(sizes[2]) < int(sizes[1]) < _OPEN_ENDED
+
+
+def _span(file: BinaryIO, start: int, count: int) -> bytes:
+    """Bytes of a file whose position libsndfile relies on."""
+    position = file.tell()
+    file.seek(start)
+    span = file.read(count)
+    file.seek(position)
+    return span
+
+
+def _not_audio(path: Path, head: bytes) -> ValueError:
+    return ValueError(
+        f"{path}: not audio that can be read: {describe(head, ffmpeg_command(path, 16000))}"
+    )
+
+
+def ffmpeg_command(path: Path, sample_rate: int) -> str:
+    """What a user can type to convert a file beside itself."""
+    target = path.with_name(f"{path.stem}-{sample_rate}.flac")
+    return f"ffmpeg -i {shlex.quote(str(path))} -ar {sample_rate} -ac 1 {shlex.quote(str(target))}"

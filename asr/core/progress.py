@@ -1,0 +1,37 @@
+"""Progress on stderr with the time that remains; silent where stderr is not a terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+
+@contextmanager
+def progress_bar(
+    description: str, total: float | None, *, in_bytes: bool = False
+) -> Iterator[Callable[[float], None]]:
+    """Show a bar while the block runs.
+
+    Args:
+        description: what is being done.
+        total: steps, or bytes, in all; None where nobody knows.
+        in_bytes: whether to show sizes and speeds instead of counts.
+
+    Yields:
+        A function that advances the bar by so many steps or bytes.
+    """
+    console = Console(stderr=True)
+    counts = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
+    columns = (TextColumn("{task.description}"), BarColumn(), *counts, TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda amount: progress.advance(task, amount)

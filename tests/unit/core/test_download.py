@@ -1,0 +1,254 @@
+"""Downloads over connections that break, and archives that mean harm."""
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from asr.core.download import download, extract
+
+BODY = bytes(range(256)) * 4000  # 1 MB, more than what the server can hand to the socket at once
+MD5 = hashlib.md5(BODY).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves BODY, with faults: what `plan` says for each request in turn, then none."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.plan: list[str] = []
+        self.always = "fine"
+        self.ranges: list[str | None] = []  # what each request asked for
+        self.body = BODY
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/file.tar.gz"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        fault = self.server.plan.pop(0) if self.server.plan else self.server.always
+        wanted = self.headers.get("Range")
+        self.server.ranges.append(wanted)
+        if fault.isdecimal():
+            self.send_error(int(fault))
+            return
+        body, start = self.server.body, 0
+        if wanted and fault != "no ranges" and fault != "no ranges, breaks":
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        if start and start >= len(body):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(body)}")
+            self.end_headers()
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            shift = 7 if fault == "wrong range" else 0
+            total = f"{start - shift}-{len(body) - 1}/{len(body)}"
+            self.send_header("Content-Range", f"bytes {total}")
+        promised = len(body) - start + (100 if fault == "promises too much" else 0)
+        if fault != "no length":
+            self.send_header("Content-Length", str(promised))
+        self.end_headers()
+        rest = body[start:]
+        self.wfile.write(rest[: len(rest) // 2] if "breaks" in fault else rest)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def fetch(server: Server, tmp_path: Path) -> Callable[..., Path]:
+    def fetched(md5: str | None = MD5, tries: int = 3) -> Path:
+        path = tmp_path / "new" / "file.tar.gz"
+        return download(server.url, path, md5=md5, tries=tries, wait_seconds=0.001)
+
+    return fetched
+
+
+def part_of(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        [],
+        ["breaks"],
+        ["breaks"] * 6,  # more than the tries in a row, but each brings new bytes
+        ["503", "429"],
+        ["breaks", "no ranges"],
+        ["breaks", "wrong range"],
+        ["no length"],
+        ["promises too much"],
+    ],
+)
+def test_the_file_arrives_whole(
+    plan: list[str], server: Server, fetch: Callable[..., Path]
+) -> None:
+    server.plan = list(plan)
+    path = fetch()
+    assert path.read_bytes() == BODY
+    assert not part_of(path).exists()
+
+
+def test_it_goes_on_where_it_broke_off(server: Server, fetch: Callable[..., Path]) -> None:
+    server.plan = ["breaks"]
+    fetch()
+    assert server.ranges == [None, f"bytes={len(BODY) // 2}-"]
+
+
+def test_it_goes_on_in_another_run(server: Server, fetch: Callable[..., Path]) -> None:
+    server.plan, server.always = ["breaks"], "503"
+    with pytest.raises(ValueError, match=r"gave up after 3 failures .*503.* run the same command"):
+        fetch()
+    server.always = "fine"
+    assert fetch().read_bytes() == BODY
+    assert server.ranges[-1] == f"bytes={len(BODY) // 2}-"
+
+
+def test_a_file_that_is_there_is_not_fetched_again(
+    server: Server, fetch: Callable[..., Path]
+) -> None:
+    fetch()
+    fetch()
+    assert len(server.ranges) == 1
+    fetch(None).write_bytes(b"damaged")
+    assert fetch().read_bytes() == BODY
+
+
+def test_endless_failure_without_progress_ends(server: Server, fetch: Callable[..., Path]) -> None:
+    server.always = "no ranges, breaks"  # always the same half, never more
+    with pytest.raises(ValueError, match=r"gave up after 3 failures in a row .*512,000 of 1,024"):
+        fetch()
+    assert len(server.ranges) == 3
+
+
+def test_a_wrong_checksum_leaves_nothing(
+    server: Server, fetch: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=rf"{MD5}.*{'0' * 32} is published.*corpus\.root="):
+        fetch("0" * 32)
+    assert not list((tmp_path / "new").iterdir())
+    assert len(server.ranges) == 1
+
+
+def test_a_part_of_another_edition_is_thrown_away(
+    server: Server, fetch: Callable[..., Path], tmp_path: Path
+) -> None:
+    part = tmp_path / "new" / "file.tar.gz.part"
+    part.parent.mkdir()
+    part.write_bytes(b"x" * 1000)
+    assert fetch().read_bytes() == BODY
+    part.write_bytes(b"x" * (len(BODY) + 5))  # longer than the file
+    (tmp_path / "new" / "file.tar.gz").unlink()
+    assert fetch().read_bytes() == BODY
+
+
+def test_a_refusal_is_not_tried_again(server: Server, fetch: Callable[..., Path]) -> None:
+    server.always = "404"
+    with pytest.raises(ValueError, match=r"answers 404 .*corpus\.root="):
+        fetch()
+    assert len(server.ranges) == 1
+
+
+def test_nobody_answers(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
+        url = f"http://127.0.0.1:{closed.server_address[1]}/x"
+    with pytest.raises(ValueError, match=r"gave up after 2 failures .*refused"):
+        download(url, tmp_path / "x", md5=None, tries=2, wait_seconds=0.001)
+
+
+def tar(path: Path, *members: tuple[str, bytes] | tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                archive.addfile(member)
+            else:
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                archive.addfile(info, io.BytesIO(member[1]))
+    return path
+
+
+def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+def test_extract_merges_into_what_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "corpus" / "a").mkdir(parents=True)
+    (folder / "corpus" / "a" / "old.txt").write_text("old")
+    folders = special("corpus/empty", tarfile.DIRTYPE)
+    archive = tar(tmp_path / "x.tar.gz", folders, ("corpus/a/new.txt", b"new"), ("./top", b"1"))
+    extract(archive, folder)
+    found = {str(p.relative_to(folder)) for p in folder.rglob("*")}
+    expected = "corpus corpus/a corpus/a/new.txt corpus/a/old.txt corpus/empty top"
+    assert found == set(expected.split())
+    assert (folder / "corpus/a/new.txt").read_bytes() == b"new"
+
+
+EVIL: dict[str, tuple[tuple[tuple[str, bytes] | tarfile.TarInfo, ...], str]] = {
+    "climbs": ((("../evil", b"x"),), r"'\.\./evil' climbs out"),
+    "climbs inside": ((("a/../../evil", b"x"),), r"climbs out"),
+    "climbs in Windows": ((("a\\..\\..\\evil", b"x"),), r"climbs out"),
+    "absolute": ((("/tmp/evil-asr-test", b"x"),), r"absolute name"),
+    "drive": ((("C:evil", b"x"),), r"absolute name"),
+    "symbolic link": (
+        (special("link", tarfile.SYMTYPE, ".."), ("link/evil", b"x")),
+        r"'link' is a link to '\.\.'",
+    ),
+    "hard link": ((special("link", tarfile.LNKTYPE, "/etc/passwd"),), r"is a link to"),
+    "device": ((special("null", tarfile.CHRTYPE),), r"device or a pipe"),
+    "pipe": ((special("pipe", tarfile.FIFOTYPE),), r"device or a pipe"),
+    "file and folder": ((("a", b"x"), ("a/b", b"x")), r"'a/b' is both a file and a folder"),
+}
+
+
+@pytest.mark.parametrize("case", EVIL)
+def test_extract_refuses(case: str, tmp_path: Path) -> None:
+    members, message = EVIL[case]
+    archive = tar(tmp_path / "x.tar.gz", ("good", b"x"), *members)
+    folder = tmp_path / "data"
+    with pytest.raises(ValueError, match=message):
+        extract(archive, folder)
+    assert not list(folder.iterdir()), "whole or not at all"
+    assert {p.name for p in tmp_path.iterdir()} == {"x.tar.gz", "data"}
+    assert not Path("/tmp/evil-asr-test").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "cut at the end", "flipped", "no archive"])
+def test_extract_refuses_what_is_damaged(damage: str, tmp_path: Path) -> None:
+    archive = tar(tmp_path / "x.tar.gz", ("good", hashlib.sha256(b"x").digest() * 5000))
+    whole = archive.read_bytes()
+    at = len(whole) - 6  # in gzip's checksum
+    archive.write_bytes(
+        {
+            "cut": whole[: len(whole) // 2],
+            "cut at the end": whole[:-8],
+            "flipped": whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :],
+            "no archive": b"<html>not found</html>",
+        }[damage]
+    )
+    with pytest.raises(ValueError, match=r"x\.tar\.gz: the archive is cut short or damaged"):
+        extract(archive, tmp_path / "data")
+    assert not list((tmp_path / "data").iterdir())
