@@ -1,0 +1,53 @@
+"""Wav2Letter (arXiv:1609.03193): a stack of 1-D convolutions over time, and nothing else."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from asr.core.padded import Padded
+from asr.model.base import AcousticModel
+from asr.model.layers import ConvBlock
+
+
+class Wav2Letter(AcousticModel):
+    """1-D convolutions with batch norm and rectifiers, the bands of the features as channels.
+
+    channels, kernels, strides, dropouts: one entry a layer; kernels and strides in frames.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        vocab_size: int,
+        *,
+        channels: Sequence[int],
+        kernels: Sequence[int],
+        strides: Sequence[int],
+        dropouts: Sequence[float],
+    ) -> None:
+        super().__init__()
+        counts = {len(channels), len(kernels), len(strides), len(dropouts)}
+        if len(counts) != 1 or not channels:
+            raise ValueError(
+                "model: channels, kernels, strides and dropouts need one entry for each layer, not "
+                f"{len(channels)}, {len(kernels)}, {len(strides)} and {len(dropouts)}"
+            )
+        self.blocks = nn.ModuleList()
+        size = num_features
+        for channel, kernel, stride, dropout in zip(
+            channels, kernels, strides, dropouts, strict=True
+        ):
+            self.blocks.append(ConvBlock(size, channel, (kernel, 1), (stride, 1), dropout))
+            size = channel
+        self.head = nn.Linear(size, vocab_size)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        for block in self.blocks:
+            lengths = block.conv.output_lengths(lengths)  # type: ignore[union-attr, operator]
+        return lengths
+
+    def forward(self, features: Padded) -> Padded:
+        x = Padded(features.values[:, :, None], features.lengths)  # (B, T, 1, F)
+        for block in self.blocks:
+            x = block(x)
+        return Padded(self.head(x.values.flatten(2)), x.lengths).zeroed()  # (B, T', V)
