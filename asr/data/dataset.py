@@ -1,0 +1,112 @@
+"""A manifest as examples: read, augmented and encoded, by a function of (seed, epoch, slot)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from asr.augment.base import Augment
+from asr.core.audio import load_waveform
+from asr.corpus.manifest import Manifest, Utterance
+from asr.data.batch import Example
+from asr.tokenizer.base import Tokenizer
+
+# The streams of randomness of one (seed, epoch). Their numbers are part of what a seed means.
+_WEIGHTS, _STRETCH, _WAVEFORM, _MODEL = 11, 12, 13, 14
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """An utterance as an epoch plans it. slot: its place in the epoch before any sorting."""
+
+    index: int
+    epoch: int
+    slot: int
+    stretches: tuple[float, ...]
+
+
+class SpeechDataset(Dataset[Example | ValueError]):
+    """Reads utterances. A file that cannot be read is given back as the `ValueError` it raised.
+
+    augments: applied in their order, each with its own generator; none in evaluation.
+    loss_optional: give an utterance that the tokenizer cannot spell no tokens, instead of failing.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        tokenizer: Tokenizer,
+        sample_rate: int,
+        *,
+        augments: Mapping[str, Augment] | None = None,
+        seed: int = 0,
+        loss_optional: bool = False,
+    ) -> None:
+        self.manifest = manifest
+        self.tokenizer = tokenizer
+        self.sample_rate = sample_rate
+        self.augments = tuple((augments or {}).values())
+        self.seed = seed
+        self.loss_optional = loss_optional
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def draws(self, epoch: int, weights: NDArray[np.float64] | None = None) -> list[Draw]:
+        """What an epoch holds: each utterance once, or as often as its weight says."""
+        slots = np.arange(len(self))
+        if weights is not None:
+            rng = np.random.default_rng([self.seed, epoch, _WEIGHTS])
+            slots = np.repeat(slots, np.floor(weights + rng.random(len(self))).astype(int))
+        stretches = [
+            augment.stretch(len(slots), np.random.default_rng([self.seed, epoch, _STRETCH, i]))
+            for i, augment in enumerate(self.augments)
+        ]
+        columns = np.stack(stretches, axis=1) if stretches else np.empty((len(slots), 0))
+        return [
+            Draw(int(index), epoch, slot, tuple(stretch))
+            for slot, (index, stretch) in enumerate(zip(slots, columns.tolist(), strict=True))
+        ]
+
+    def durations(self, draws: Sequence[Draw]) -> NDArray[np.float64]:
+        """Seconds of each draw, after the changes of speed that were drawn for it."""
+        stretches = np.array([math.prod(d.stretches) for d in draws])
+        return stretches * self.manifest.durations[[d.index for d in draws]]
+
+    def __getitem__(self, draw: Draw) -> Example | ValueError:
+        utterance = self.manifest[draw.index]
+        try:
+            waveform = self._waveform(utterance, draw)
+            tokens = self._tokens(utterance)
+        except ValueError as error:
+            return ValueError(f"utterance {utterance.id}: {error}")
+        state = np.random.SeedSequence([self.seed, draw.epoch, draw.slot, _MODEL])
+        return Example(
+            id=utterance.id,
+            waveform=torch.from_numpy(waveform),
+            tokens=torch.tensor(tokens, dtype=torch.int64),
+            text=utterance.text,
+            seed=int(state.generate_state(1, np.uint64)[0] >> np.uint64(1)),
+        )
+
+    def _waveform(self, utterance: Utterance, draw: Draw) -> NDArray[np.float32]:
+        waveform = load_waveform(
+            utterance.audio,
+            self.sample_rate,
+            offset=utterance.offset,
+            duration=utterance.duration,
+            raw=utterance.raw,
+        )
+        for i, (augment, stretch) in enumerate(zip(self.augments, draw.stretches, strict=True)):
+            rng = np.random.default_rng([self.seed, draw.epoch, draw.slot, _WAVEFORM, i])
+            waveform = augment(waveform, self.sample_rate, rng, stretch)
+        return waveform
+
+    def _tokens(self, utterance: Utterance) -> list[int]:
+        if self.loss_optional and self.tokenizer.unknown(utterance.text):
+            return []
+        return self.tokenizer.encode(utterance.text)
