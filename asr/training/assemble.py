@@ -1,0 +1,273 @@
+"""From a configuration to a trainer that is ready to go, or to go on."""
+
+import hashlib
+import math
+import platform
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from asr.core.checkpoint import load_checkpoint
+from asr.core.padded import Padded
+from asr.corpus.manifest import Manifest, read_manifest
+from asr.ctc.loss import feasible
+from asr.data.dataset import SpeechDataset
+from asr.data.loader import TrainingData
+from asr.recognizer.recognizer import Recognizer
+from asr.scoring.score import score
+from asr.tokenizer.base import Tokenizer
+from asr.training.trainer import Trainer
+from asr.wiring.build import (
+    build,
+    build_all,
+    build_recognizer,
+    choose_device,
+    load_recognizer,
+    plain_config,
+)
+from asr.wiring.fingerprint import feature_fingerprint
+from asr.wiring.run import check_same, write_config
+
+Say = Callable[[str], None]
+
+
+def assemble(config: Any, name: str, say: Say) -> Trainer:
+    """Read manifests, build every part, restore the run's last checkpoint if there is one.
+
+    config: the composed training configuration. say: takes a line for the user.
+
+    Raises:
+        ValueError: anything a user can get wrong.
+    """
+    plain, trusted = plain_config(config), list(config.trusted_targets)
+    folder = Path(config.runs) / name
+    last = load_checkpoint(folder / "last.pt") if (folder / "last.pt").exists() else None
+    if last is not None:
+        check_same(plain, last["config"], name)
+    device = choose_device(config.device, config.threads)
+    train, weights = _training_manifest(config.data, say)
+    dev = _kept(join_manifests(config.data.dev), 0.0, math.inf, say)
+    torch.manual_seed(config.seed)
+    if last is not None:
+        tokenizer: Tokenizer = build(last["tokenizer"], trusted=trusted)
+        recognizer = build_recognizer(plain, tokenizer, trusted)
+    else:
+        recognizer = _fresh_recognizer(plain, train, trusted, say)
+    _check_transcripts(train, recognizer, config.data.max_infeasible, say)
+    recognizer.to(device)
+    header = {
+        "config": plain,
+        "tokenizer": recognizer.tokenizer.state(),
+        "feature_fingerprint": feature_fingerprint(recognizer.features),
+        "versions": _versions(),
+        "data": _data_digest(train),
+    }
+    if last is not None and last["data"] != header["data"]:
+        raise ValueError(
+            f"run={name} was begun on other training data than what {list(config.data.train)} hold "
+            "now; take another run= to begin anew"
+        )
+    trainer = _trainer(config, recognizer, train, weights, dev, folder, header, trusted)
+    if last is not None:
+        trainer.restore(last)
+    write_config(folder, plain)
+    _announce(trainer, train, dev, last is not None, say)
+    return trainer
+
+
+def _trainer(
+    config: Any,
+    recognizer: Recognizer,
+    train: Manifest,
+    weights: NDArray[np.float64] | None,
+    dev: Manifest,
+    folder: Path,
+    header: dict[str, Any],
+    trusted: list[str],
+) -> Trainer:
+    device = next(recognizer.parameters()).device
+    rate, tokenizer, data = recognizer.features.sample_rate, recognizer.tokenizer, config.data
+    dataset = SpeechDataset(
+        train,
+        tokenizer,
+        rate,
+        augments=build_all(config.augment, trusted=trusted),
+        seed=config.seed,
+    )
+    validate = partial(
+        score,
+        decoder=build(config.decoder, tokenizer, trusted=trusted),
+        dataset=SpeechDataset(dev, tokenizer, rate, loss_optional=True),
+        device=device,
+        batch_seconds=data.batch_seconds,
+        max_utterances=data.max_utterances,
+        workers=data.workers,
+    )
+    return Trainer(
+        recognizer,
+        build(config.objective, trusted=trusted),
+        build(config.optimizer, _parameter_groups(recognizer), trusted=trusted),
+        build(config.schedule, trusted=trusted),
+        TrainingData(
+            dataset,
+            weights,
+            batch_seconds=data.batch_seconds,
+            max_utterances=data.max_utterances,
+            sortagrad_epochs=data.sortagrad_epochs,
+            accumulate=data.accumulate,
+            workers=data.workers,
+            pin_memory=device.type == "cuda",
+        ),
+        lambda shipped, progress: validate(shipped, progress=progress),
+        folder,
+        header,
+        seed=config.seed,
+        **plain_config(config.trainer),
+    )
+
+
+def _fresh_recognizer(
+    plain: dict[str, Any], train: Manifest, trusted: list[str], say: Say
+) -> Recognizer:
+    tokenizer: Tokenizer = build(plain["tokenizer"], (u.text for u in train), trusted=trusted)
+    if plain["init_from"] is None:
+        return build_recognizer(plain, tokenizer, trusted)
+    path = plain["init_from"]
+    checkpoint = load_checkpoint(path)
+    for part in ("features", "model"):
+        if checkpoint["config"][part] != plain[part]:
+            raise ValueError(
+                f"init_from={path}: its {part} is {checkpoint['config'][part]}, but this run's is "
+                f"{plain[part]}; take the same {part} to fine-tune it"
+            )
+    teacher, warning = load_recognizer(checkpoint, path, trusted)
+    if warning:
+        say(f"warning: {warning}")
+    if not any(teacher.tokenizer.unknown(u.text) for u in train):
+        tokenizer = teacher.tokenizer
+    recognizer = build_recognizer(plain, tokenizer, trusted)
+    weights = teacher.state_dict()
+    if tokenizer is teacher.tokenizer:
+        say(f"init_from={path}: all weights, and its alphabet of {len(tokenizer) - 1}")
+    else:
+        fresh = recognizer.state_dict()
+        weights |= {k: v for k, v in fresh.items() if k.startswith("model.head.")}
+        say(
+            f"init_from={path}: all weights but the head, which starts anew: this alphabet has "
+            f"{len(tokenizer) - 1} symbols and is not within the {len(teacher.tokenizer) - 1} there"
+        )
+    recognizer.load_state_dict(weights)
+    return recognizer
+
+
+def join_manifests(paths: Any) -> Manifest:
+    """Several manifests one after the other."""
+    manifests = [read_manifest(path) for path in paths]
+    if not manifests:
+        raise ValueError("data.train, data.dev or manifest is an empty list; name a manifest")
+    if len(manifests) == 1:
+        return manifests[0]
+    return Manifest((u for m in manifests for u in m), "+".join(m.name for m in manifests))
+
+
+def _training_manifest(data: Any, say: Say) -> tuple[Manifest, NDArray[np.float64] | None]:
+    if data.weights is None:
+        return _kept(join_manifests(data.train), data.min_seconds, data.max_seconds, say), None
+    if len(data.weights) != len(data.train) or min(data.weights) < 0:
+        raise ValueError(
+            f"data.weights={list(data.weights)}: one number >= 0 for each of the "
+            f"{len(data.train)} manifests of data.train"
+        )
+    kept = [
+        _kept(read_manifest(path), data.min_seconds, data.max_seconds, say) for path in data.train
+    ]
+    weights = np.repeat(np.array(data.weights, dtype=np.float64), [len(m) for m in kept])
+    return Manifest((u for m in kept for u in m), "+".join(m.name for m in kept)), weights
+
+
+def _kept(manifest: Manifest, shortest: float, longest: float, say: Say) -> Manifest:
+    kept = [u for u in manifest if shortest <= u.duration <= longest]
+    if len(kept) < len(manifest):
+        short = sum(u.duration < shortest for u in manifest)
+        say(
+            f"{manifest.name}: {len(manifest) - len(kept)} of {len(manifest)} utterances left out: "
+            f"{short} under data.min_seconds={shortest}, "
+            f"{len(manifest) - len(kept) - short} over data.max_seconds={longest}"
+        )
+    if not kept:
+        raise ValueError(
+            f"{manifest.name}: no utterance lasts between data.min_seconds={shortest} and "
+            f"data.max_seconds={longest}"
+        )
+    return Manifest(kept, manifest.name)
+
+
+def _check_transcripts(train: Manifest, recognizer: Recognizer, allowed: float, say: Say) -> None:
+    """Symbols outside the alphabet, and transcripts too long for their audio, before training."""
+    for utterance in train:
+        try:
+            recognizer.tokenizer.encode(utterance.text)
+        except ValueError as error:
+            raise ValueError(f"{train.name}: utterance {utterance.id}: {error}") from None
+    rate = recognizer.features.sample_rate
+    samples = torch.tensor([round(u.duration * rate) for u in train])
+    tokens = Padded.stack([torch.tensor(recognizer.tokenizer.encode(u.text)) for u in train])
+    frames = recognizer.output_lengths(samples)
+    bad = (~feasible(frames, tokens)).nonzero()[:, 0].tolist()
+    if not bad:
+        return
+    worst = "".join(
+        f"\n  {train[i].id}: {int(tokens.lengths[i])} tokens, {int(frames[i])} frames from "
+        f"{train[i].duration:.2f} s: {train[i].text!r}"
+        for i in bad[:5]
+    )
+    message = (
+        f"{train.name}: {len(bad)} of {len(train)} transcripts are too long for their audio at the "
+        f"model's output rate and teach nothing:{worst}"
+    )
+    if len(bad) > allowed * len(train):
+        raise ValueError(
+            f"{message}\nThat is more than data.max_infeasible={allowed:g}. Mend the transcripts, "
+            "or lessen the model's strides, or allow more"
+        )
+    say("warning: " + message)
+
+
+def _parameter_groups(recognizer: nn.Module) -> list[dict[str, Any]]:
+    """Weight decay on matrices and kernels only: biases and norms have no reason to shrink."""
+    decayed = [p for p in recognizer.parameters() if p.dim() > 1]
+    others = [p for p in recognizer.parameters() if p.dim() <= 1]
+    return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+
+
+def _data_digest(train: Manifest) -> str:
+    digest = hashlib.sha256(train.durations.tobytes())
+    for utterance in train:
+        digest.update(f"{utterance.id}\0{utterance.text}\0".encode())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+    }
+
+
+def _announce(trainer: Trainer, train: Manifest, dev: Manifest, resumed: bool, say: Say) -> None:
+    recognizer = trainer.recognizer
+    say(f"data      {train.name}: {len(train)} utterances, {train.hours:.2f} h; "
+        f"dev {dev.name}: {len(dev)}, {dev.hours:.2f} h")  # fmt: skip
+    say(f"model     {type(recognizer.model).__name__}, {recognizer.num_parameters / 1e6:.2f} M "
+        f"parameters, {len(recognizer.tokenizer)} tokens, on {trainer.device} "
+        f"({torch.get_num_threads()} threads)")  # fmt: skip
+    say(f"run       {trainer.folder}   (tensorboard --logdir {trainer.folder.parent})")
+    if resumed:
+        say(f"resuming  at epoch {trainer.state.epoch + 1}, update {trainer.state.step}")

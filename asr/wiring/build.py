@@ -1,0 +1,179 @@
+"""From plain configuration to objects: the one caller of Hydra's `instantiate`.
+
+Only targets of the shipped configuration are built, and those that the command line names in
+`trusted_targets`. A checkpoint cannot name its own.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from asr.core.checkpoint import load_checkpoint
+from asr.recognizer.recognizer import Recognizer
+from asr.tokenizer.base import Tokenizer
+from asr.wiring.command import CONFIGS
+from asr.wiring.fingerprint import feature_fingerprint
+
+
+def build(node: Any, *positional: Any, trusted: Sequence[str] = (), **keyword: Any) -> Any:
+    """Build what a configuration node's `_target_` names.
+
+    Args:
+        node: a mapping with `_target_` and the constructor's tunables.
+        positional, keyword: what comes from the run.
+        trusted: targets to accept beside the shipped ones.
+
+    Raises:
+        ValueError: an unknown target (refused before any import), or arguments that it refuses.
+    """
+    plain = plain_config(node)
+    allowed = shipped_targets() | set(trusted)
+    for target in _targets(plain):
+        if target not in allowed:
+            raise ValueError(
+                f"the target {target!r} is not part of the shipped configuration, so it was not "
+                f"imported. If it is yours: trusted_targets=[{target}]"
+            )
+    try:
+        return instantiate(plain, *positional, **keyword, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, ValueError):
+            raise cause from None
+        raise ValueError(f"{plain.get('_target_')}: {cause}") from error
+
+
+def build_all(nodes: Any, *, trusted: Sequence[str] = ()) -> dict[str, Any]:
+    """Build each entry of a mapping of nodes; one that was set to null is left out."""
+    plain = plain_config(nodes) or {}
+    return {name: build(node, trusted=trusted) for name, node in plain.items() if node}
+
+
+def plain_config(node: Any) -> Any:
+    """Dicts, lists, strings and numbers, with interpolations resolved."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def shipped_targets() -> set[str]:
+    """Every `_target_` that a YAML of `configs/` names, and the classes of those that `train`."""
+    pattern = re.compile(r"\b_target_:\s*([\w.]+)")
+    files = CONFIGS.glob("*/*.yaml")
+    named = {t for path in files for t in pattern.findall(path.read_text(encoding="utf-8"))}
+    # A checkpoint rebuilds by its class what `Class.train` made.
+    return named | {t.removesuffix(".train") for t in named}
+
+
+def _targets(plain: Any) -> Iterator[str]:
+    if isinstance(plain, dict):
+        if "_target_" in plain:
+            yield str(plain["_target_"])
+        for value in plain.values():
+            yield from _targets(value)
+    elif isinstance(plain, list):
+        for value in plain:
+            yield from _targets(value)
+
+
+def build_recognizer(config: Any, tokenizer: Tokenizer, trusted: Sequence[str] = ()) -> Recognizer:
+    """An untrained recogniser from `features`, `spec_augment` and `model` of a configuration."""
+    features = build(config["features"], trusted=trusted)
+    spec_augment = build(config["spec_augment"], trusted=trusted)
+    model = build(config["model"], features.num_features, len(tokenizer), trusted=trusted)
+    return Recognizer(features, spec_augment, model, tokenizer)
+
+
+def load_recognizer(
+    checkpoint: dict[str, Any], path: Path | str, trusted: Sequence[str] = ()
+) -> tuple[Recognizer, str | None]:
+    """The trained recogniser of a checkpoint, in evaluation mode.
+
+    Returns:
+        The recogniser, and a warning if its features of a reference signal are no longer those
+        of the machine it was trained on.
+
+    Raises:
+        ValueError: the checkpoint's weights do not fit its own configuration.
+    """
+    tokenizer: Tokenizer = build(checkpoint["tokenizer"], trusted=trusted)
+    recognizer = build_recognizer(checkpoint["config"], tokenizer, trusted)
+    try:
+        recognizer.load_state_dict(checkpoint["weights"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path}: its weights do not fit the model it describes; was the model's code changed "
+            f"since it was trained? ({str(error).splitlines()[1].strip()})"
+        ) from None
+    then = checkpoint["feature_fingerprint"]
+    gap = float((feature_fingerprint(recognizer.features) - then).abs().max())
+    warning = None
+    if gap > 1e-2:
+        warning = (
+            f"{path}: features of the reference signal differ by {gap:.3g} from those at training "
+            "time; audio loading, resampling or feature extraction changed, and WER may suffer. "
+            f"Trained with {checkpoint['versions']}"
+        )
+    return recognizer.eval(), warning
+
+
+def find_checkpoint(checkpoint: str | None, run: str | None, runs: str) -> Path:
+    """A checkpoint's file: named, the best of a run, or the best of the latest run.
+
+    Raises:
+        ValueError: there is none; says where it was looked for.
+    """
+    if checkpoint is not None:
+        path = Path(checkpoint)
+        return path / "best.pt" if path.is_dir() else path
+    if run is not None:
+        folder = Path(run) if Path(run).is_dir() else Path(runs) / run
+        path = folder / "best.pt"
+        if not path.is_file():
+            known = sorted(p.parent.name for p in Path(runs).glob("*/best.pt"))
+            raise ValueError(
+                f"run={run}: there is no {path}; runs that have one: {', '.join(known) or 'none'}"
+            )
+        return path
+    found = sorted(Path(runs).glob("*/best.pt"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise ValueError(
+            f"no checkpoint under {runs}/; train one with `python -m asr.train`, or name one with "
+            "checkpoint=PATH"
+        )
+    return found[-1]
+
+
+def open_recognizer(
+    config: Any, device: torch.device
+) -> tuple[Recognizer, dict[str, Any], Path, str | None]:
+    """The recogniser that a command's `checkpoint`, `run` and `runs` name, on a device."""
+    path = find_checkpoint(config.checkpoint, config.run, config.runs)
+    checkpoint = load_checkpoint(path)
+    recognizer, warning = load_recognizer(checkpoint, path, list(config.trusted_targets))
+    return recognizer.to(device), checkpoint, path, warning
+
+
+def choose_device(name: str, threads: int | None = None) -> torch.device:
+    """`auto` is the best device there is.
+
+    Raises:
+        ValueError: the device is not here.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    kind = next(k for k, here in present.items() if here) if name == "auto" else name
+    if kind.split(":")[0] not in present:
+        raise ValueError(f"device={name} is unknown: choose auto, cpu, cuda or mps")
+    if not present[kind.split(":")[0]]:
+        raise ValueError(f"device={name} is not available here; device=auto takes what there is")
+    return torch.device(kind)

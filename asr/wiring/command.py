@@ -1,0 +1,135 @@
+"""What every command shares: inputs without `=`, Hydra's start, and errors for people.
+
+A command is a function of one composed config. `run_command` gives it Hydra's command line:
+
+    python -m asr.transcribe checkpoint=runs/x 'my file.mp3' -- a=b.wav
+
+Arguments without `=` are inputs; they are quoted into `inputs=[...]` before Hydra sees them, so
+that spaces, commas and brackets in file names work. After `--` everything is an input.
+"""
+
+import difflib
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from asr.wiring.schema import register_schemas
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def run_command(name: str, function: Callable[[DictConfig], None]) -> None:
+    """Compose `configs/<name>.yaml` with the command line and run `function` on it.
+
+    Exits with 0, with 1 and one clear message after a user's error, or as `function` exits.
+    """
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach the except clauses below
+    sys.argv[1:] = quote_inputs(sys.argv[1:])
+    register_schemas()
+
+    # Inside the job, so that Hydra does not put a line of its own before ours.
+    @functools.wraps(function)
+    def job(config: DictConfig) -> None:
+        try:
+            function(config)
+        except ValueError as error:
+            _fail(str(error))
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        _fail(_explain(error, name))
+
+
+def quote_inputs(arguments: list[str]) -> list[str]:
+    """Gather the arguments that are neither `key=value` nor flags into one `inputs=[...]`."""
+    inputs, rest, only_inputs, takes_value = [], [], False, False
+    for argument in arguments:
+        if takes_value:
+            rest.append(argument)
+            takes_value = False
+        elif only_inputs or not (argument.startswith(("-", "~")) or "=" in argument):
+            inputs.append(argument)
+        elif argument == "--":
+            only_inputs = True
+        else:
+            rest.append(argument)
+            takes_value = argument in _FLAGS_WITH_VALUE
+    if inputs:
+        rest.append("inputs=[" + ",".join(map(_quote, inputs)) + "]")
+    return rest
+
+
+_FLAGS_WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cn", "--config-name", "-cd"}
+
+
+def _quote(text: str) -> str:
+    # Hydra's grammar: inside single quotes a quote is escaped by a backslash, and backslashes
+    # double only before a quote; `${` would start an interpolation.
+    text = re.sub(r"(\\*)'", lambda m: m.group(1) * 2 + r"\'", text)
+    text = re.sub(r"(\\+)$", lambda m: m.group(1) * 2, text)
+    return "'" + text.replace("${", r"\${") + "'"
+
+
+def _explain(error: Exception, name: str) -> str:
+    """One message: what is wrong and what was probably meant."""
+    lines = [str(error).split("\nConfig search path:")[0].strip()]
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if cause is not error:
+        lines.append(str(cause).split("\n")[0])
+    if typed := re.search(r"(?<=full_key: )\S+", str(cause)):
+        lines += _did_you_mean(typed.group(), _known_keys(name))
+    elif typed := re.search(r"Could not find '(\w+)/(\S+)'", lines[0]):
+        options = {path.stem for path in (CONFIGS / typed.group(1)).glob("*.yaml")}
+        lines += _did_you_mean(typed.group(2), options)
+    lines.append(f"`python -m asr.{name} --cfg job` shows every option.")
+    return "\n".join(lines)
+
+
+def _did_you_mean(typed: str, known: set[str]) -> list[str]:
+    def leaf(key: str) -> str:
+        return key.rsplit(".", 1)[-1]
+
+    leaves = difflib.get_close_matches(leaf(typed), {leaf(k) for k in known}, cutoff=0.7)
+    close = [k for k in known if leaf(k) in leaves]
+    close.sort(key=lambda k: -difflib.SequenceMatcher(None, typed, k).ratio())
+    return ["Did you mean " + " or ".join(close[:3]) + "?"] if close else []
+
+
+def _known_keys(name: str) -> set[str]:
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = compose(name)
+    except HydraException:
+        return set()
+    keys: set[str] = set()
+
+    def walk(node: DictConfig, prefix: str) -> None:
+        for key in map(str, node):
+            keys.add(f"{prefix}{key}")
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+                walk(child, f"{prefix}{key}.")
+
+    walk(config, "")
+    return keys
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(1)

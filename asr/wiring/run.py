@@ -1,0 +1,75 @@
+"""A run: its name, its folder, and whether a configuration may go on in it."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# What may differ when a run goes on: budgets, machine and verbosity; never what is learnt.
+_FREE = {
+    "run",
+    "runs",
+    "device",
+    "threads",
+    "inputs",
+    "trusted_targets",
+    "init_from",
+    "corpus",
+    "data.workers",
+    "data.max_infeasible",
+    "trainer.epochs",
+    "trainer.patience",
+    "trainer.log_every",
+    "trainer.checkpoint_minutes",
+    "trainer.num_pairs",
+    "trainer.max_skipped",
+}
+
+
+def run_name(config: dict[str, Any], experiment: str | None) -> str:
+    """The name of a run that has none: the experiment and a hash of what it trains."""
+    learnt = _flat(config)
+    identity = {k: v for k, v in learnt.items() if not _is_free(k) or k == "trainer.epochs"}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return f"{experiment or config['corpus']['name']}-{digest[:8]}"
+
+
+def check_same(now: dict[str, Any], then: dict[str, Any], name: str) -> None:
+    """Refuse to go on with another configuration.
+
+    Raises:
+        ValueError: what is learnt would change; lists each difference.
+    """
+    new, old = _flat(now), _flat(then)
+    changed = [
+        f"  {key}: {old.get(key, '(absent)')} -> {new.get(key, '(absent)')}"
+        for key in sorted(new.keys() | old.keys())
+        if new.get(key) != old.get(key) and not _is_free(key)
+    ]
+    if changed:
+        raise ValueError(
+            f"run={name} was begun with another configuration:\n"
+            + "\n".join(changed)
+            + "\nTake the old values to go on with it, or another run= to begin anew."
+        )
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """The resolved configuration, for people to read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(free + ".") for free in _FREE)
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(config, dict) or not config:
+        return {prefix.rstrip("."): config}
+    return {
+        k: v for key, value in config.items() for k, v in _flat(value, f"{prefix}{key}.").items()
+    }

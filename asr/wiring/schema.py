@@ -1,0 +1,114 @@
+"""The typed skeleton of `configs/`: what is typed wrong is caught before anything starts.
+
+Groups (model, features, ...) are plain nodes here: their schema is the constructor they name.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class DataConfig:
+    """What is trained on, and how it is cut into batches."""
+
+    train: list[str] = MISSING
+    weights: list[float] | None = None
+    dev: list[str] = MISSING
+    min_seconds: float = MISSING
+    max_seconds: float = MISSING
+    batch_seconds: float = MISSING
+    max_utterances: int = MISSING
+    sortagrad_epochs: int = MISSING
+    accumulate: int = MISSING
+    max_infeasible: float = MISSING
+    workers: int = MISSING
+
+
+@dataclass
+class TrainerConfig:
+    """How long and how carefully."""
+
+    epochs: int = MISSING
+    precision: str = MISSING
+    gradient_clip: float = MISSING
+    average_decay: float = MISSING
+    validate_every: int = MISSING
+    patience: int = MISSING
+    max_skipped: int = MISSING
+    log_every: int = MISSING
+    checkpoint_minutes: float = MISSING
+    num_pairs: int = MISSING
+
+
+@dataclass
+class TrainConfig:
+    """configs/train.yaml."""
+
+    run: str | None = None
+    runs: str = "runs"
+    seed: int = MISSING
+    device: str = MISSING
+    threads: int | None = None
+    init_from: str | None = None
+    trusted_targets: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    corpus: Any = MISSING
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: Any = MISSING
+    augment: dict[str, Any] = field(default_factory=dict)
+    features: Any = MISSING
+    spec_augment: Any = MISSING
+    model: Any = MISSING
+    objective: Any = MISSING
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+    decoder: Any = MISSING
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+
+@dataclass
+class EvaluateConfig:
+    """configs/evaluate.yaml."""
+
+    checkpoint: str | None = None
+    run: str | None = None
+    runs: str = "runs"
+    manifest: list[str] | None = None
+    output: str | None = None
+    device: str = MISSING
+    threads: int | None = None
+    batch_seconds: float = MISSING
+    max_utterances: int = MISSING
+    workers: int = MISSING
+    trusted_targets: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    decoder: Any = MISSING
+
+
+@dataclass
+class TranscribeConfig:
+    """configs/transcribe.yaml."""
+
+    checkpoint: str | None = None
+    run: str | None = None
+    runs: str = "runs"
+    output: str | None = None
+    raw: str | None = None
+    device: str = MISSING
+    threads: int | None = None
+    max_seconds: float = MISSING
+    batch_size: int = MISSING
+    trusted_targets: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    decoder: Any = MISSING
+
+
+def register_schemas() -> None:
+    """Make the skeletons known to Hydra, under the names that the YAMLs' defaults lists use."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="transcribe_schema", node=TranscribeConfig)

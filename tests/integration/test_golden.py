@@ -1,0 +1,23 @@
+"""The first losses of every model on tones stay what they were (`make golden` records anew)."""
+
+from collections.abc import Callable
+
+import pytest
+from support import variants
+
+from asr.training.trainer import Trainer
+
+
+@pytest.mark.parametrize("model", variants("model"))
+def test_first_losses(
+    model: str,
+    new_trainer: Callable[..., Trainer],
+    golden: Callable[[str, list[float]], list[float]],
+) -> None:
+    trainer = new_trainer("run", f"model={model}")
+    plan = trainer.data.plan(0)
+    losses = [
+        trainer.train_step(update, i / len(plan))["train/loss"]
+        for i, update in enumerate(trainer.data.updates(plan[:6]))
+    ]
+    assert losses == pytest.approx(golden(f"losses_{model}", losses), rel=1e-3)

@@ -1,0 +1,103 @@
+"""A run that was stopped goes on as if nothing had happened, bit for bit, for every model."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support import assert_same, metrics, variants
+
+from asr.core.checkpoint import load_checkpoint
+from asr.data.batch import Batch
+from asr.model.layers import MaskedBatchNorm
+from asr.training.trainer import Trainer
+
+NewTrainer = Callable[..., Trainer]
+OPTIONS = ["trainer.epochs=2", "trainer.validate_every=5", "augment=[speed,noise]"]
+OPTIONS += ["data.max_utterances=24", "data.batch_seconds=48"]
+
+
+def interrupt_after(trainer: Trainer, count: int) -> None:
+    """Send this process a real signal while update `count` + 1 is being loaded."""
+    load = trainer.data.updates
+
+    def updates(plan: Any, start: int = 0) -> Iterator[list[Batch]]:
+        for number, update in enumerate(load(plan, start)):
+            if number == count:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield update
+
+    trainer.data.updates = updates  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("model", variants("model"))
+def test_an_interrupted_run_ends_like_an_undisturbed_one(
+    model: str, new_trainer: NewTrainer, tmp_path: Path
+) -> None:
+    options = [f"model={model}", *OPTIONS]
+    assert new_trainer("whole", *options).fit() == 0
+    first = new_trainer("broken", *options)
+    interrupt_after(first, 2)
+    assert first.fit() == 128 + signal.SIGTERM
+    assert first.state.step == 3
+    second = new_trainer("broken", *options)  # again, in the second epoch
+    assert second.state == first.state
+    interrupt_after(second, second.data.plan(0).__len__() - 3 + 4)
+    second.fit()
+    third = new_trainer("broken", *options)
+    assert third.fit() == 0
+    assert metrics(tmp_path / "whole") == metrics(tmp_path / "broken")
+    whole, broken = (load_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "broken"))
+    assert_same(whole, broken)
+
+
+def test_accumulation_changes_no_gradient(new_trainer: NewTrainer) -> None:
+    """With batch statistics out of the way, four micro-batches are the batch."""
+    gradients = []
+    for parts in (1, 4):
+        trainer = new_trainer(
+            f"cut{parts}", f"data.accumulate={parts}", "trainer.average_decay=0",
+            "trainer.gradient_clip=1e9", "model.dropout=0", "augment=[]", "spec_augment=none",
+        )  # fmt: skip
+        trainer.recognizer.double()
+        for module in list(trainer.recognizer.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, MaskedBatchNorm):
+                    setattr(module, name, torch.nn.Identity())
+        plan = trainer.data.plan(1)
+        update = next(trainer.data.updates(plan))
+        assert len(update) == parts
+        doubled = [
+            b._replace(waveforms=b.waveforms._replace(values=b.waveforms.values.double()))
+            for b in update
+        ]
+        trainer.train_step(doubled, 1.0)
+        gradients.append([p.grad.clone() for p in trainer.recognizer.parameters()])
+    for whole, cut in zip(*gradients, strict=True):
+        assert (whole - cut).abs().max() <= 1e-9 * (1 + whole.abs().max())
+
+
+def test_another_configuration_is_refused_with_a_diff(new_trainer: NewTrainer) -> None:
+    trainer = new_trainer("run", "trainer.epochs=1")
+    trainer.save("last")
+    with pytest.raises(ValueError, match=r"optimizer\.lr: 0\.001 -> 0\.5"):
+        new_trainer("run", "trainer.epochs=1", "optimizer.lr=0.5")
+    new_trainer("run", "trainer.epochs=3", "data.workers=1")  # budgets and workers may change
+
+
+def test_other_data_is_refused(new_trainer: NewTrainer, tones: Path, tmp_path: Path) -> None:
+    train = tmp_path / "train.jsonl"
+    lines = (tones / "train.jsonl").read_text().splitlines()
+    rebased = [
+        json.dumps(d | {"audio_filepath": str(tones / d["audio_filepath"])})
+        for d in map(json.loads, lines)
+    ]
+    train.write_text("\n".join(rebased))
+    new_trainer("run", f"data.train=[{train}]").save("last")
+    train.write_text("\n".join(rebased[1:]))
+    with pytest.raises(ValueError, match="other training data"):
+        new_trainer("run", f"data.train=[{train}]")
