@@ -30,6 +30,11 @@ def main(config: DictConfig) -> None:
         say(f"warning: {warning}")
     decoder = build(config.decoder, recognizer.tokenizer, trusted=list(config.trusted_targets))
     manifests = config.inputs or config.manifest or checkpoint["config"]["corpus"]["test"]
+    if not manifests:
+        raise ValueError(
+            f"{path} was trained on a corpus without a test set; name manifests to score: "
+            "python -m asr.evaluate some.jsonl"
+        )
     say(f"checkpoint {path}")
     for file in manifests:
         dataset = SpeechDataset(

@@ -1,5 +1,6 @@
 """Loaders: the plan of an epoch, and its batches from wherever one stands in it."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -104,12 +105,18 @@ def load_batches(
         batch_sampler=plan,
         num_workers=workers,
         collate_fn=_collate_or_error,
+        worker_init_fn=_ignore_ctrl_c,
         pin_memory=pin_memory,
     )
     for batch in loader:
         if isinstance(batch, ValueError):
             raise batch
         yield batch
+
+
+def _ignore_ctrl_c(_: int) -> None:
+    """A terminal sends Ctrl-C to workers as well; when to stop is the main process's to say."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _collate_or_error(examples: Sequence[Example | ValueError]) -> Batch | ValueError:

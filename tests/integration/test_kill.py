@@ -20,7 +20,7 @@ OPTIONS = ["experiment=tones", "trainer.epochs=3", "trainer.checkpoint_minutes=0
 def start(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "asr.train", *arguments], cwd=REPOSITORY,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
 
 
@@ -56,9 +56,10 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     number: signal.Signals, code: int, tones: Path, tmp_path: Path
 ) -> None:
     options = [*tones_overrides(tones, tmp_path), "experiment=tones", "run=stopped"]
-    run = start(*options, "trainer.epochs=500")
+    run = start(*options, "trainer.epochs=500", "data.workers=1")
     wait_for_updates(run, tmp_path / "stopped", 5)
-    os.kill(run.pid, number)
+    # A terminal's Ctrl-C reaches the loader's workers too; a cluster's SIGTERM one process.
+    (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
     output = run.communicate(timeout=60)[0].decode()
     assert run.returncode == code
     assert "nothing lost" in output and "run=stopped" in output.splitlines()[-1]

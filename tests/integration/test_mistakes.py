@@ -84,25 +84,12 @@ def test_a_broken_line_of_a_manifest_has_a_number(tones: Path, tmp_path: Path) -
     assert "mine.jsonl:5" in train_on(manifest, tones, tmp_path)
 
 
-def test_checkpoints_of_another_kind(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_kind(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "other.pt")
-    (tmp_path / "text.pt").write_text("hello")
-    whole = {"format": "asr-checkpoint", "version": 99}
-    torch.save(whole, tmp_path / "newer.pt")
-    (tmp_path / "cut.pt").write_bytes((tmp_path / "newer.pt").read_bytes()[:-200])
     (tmp_path / "a.wav").touch()
-    expected = {
-        "other": "another kind",
-        "text": "not a checkpoint",
-        "newer": "newer",
-        "cut": "damaged",
-    }
-    for name, words in expected.items():
-        done = command(
-            "transcribe", f"checkpoint={tmp_path / name}.pt", "--", str(tmp_path / "a.wav")
-        )
-        assert done.returncode == 1 and "Traceback" not in done.stderr
-        assert words in done.stderr and f"{name}.pt" in done.stderr
+    done = command("transcribe", f"checkpoint={tmp_path}/other.pt", "--", f"{tmp_path}/a.wav")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "other.pt" in done.stderr and "another kind" in done.stderr
 
 
 def test_no_run_yet(tmp_path: Path) -> None:

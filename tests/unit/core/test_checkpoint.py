@@ -40,6 +40,16 @@ def test_a_hostile_pickle_is_refused_and_does_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_other_kinds_are_told_apart(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "other.pt")
+    torch.save({"format": "asr-checkpoint", "version": 99}, tmp_path / "newer.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    kinds = {"other": "another kind", "newer": "newer version", "text": "not a checkpoint"}
+    for name, words in (kinds | {"absent": "no such checkpoint"}).items():
+        with pytest.raises(ValueError, match=rf"{name}\.pt.*{words}"):
+            load_checkpoint(tmp_path / f"{name}.pt")
+
+
 @pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99])
 def test_a_cut_file_is_one_clear_error(tmp_path: Path, keep: float) -> None:
     path = tmp_path / "a.pt"
