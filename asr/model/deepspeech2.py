@@ -54,15 +54,14 @@ class DeepSpeech2(AcousticModel):
             size, bands = channel, (bands - 1) // stride_f + 1
         size *= bands
         self.recurrences, self.norms = nn.ModuleList(), nn.ModuleList()
-        for layer in range(layers):
+        for _ in range(layers):
             recurrence = Recurrence(cell, size, hidden_size, bidirectional=bidirectional)
             self.recurrences.append(recurrence)
             size = recurrence.out_size
-            # The first layer's input comes normalised from the convolutions.
-            self.norms.append(MaskedBatchNorm(size) if layer < layers - 1 else nn.Identity())
-        self.dropout = nn.Dropout(dropout)
+            self.norms.append(MaskedBatchNorm(size))
         self.lookahead = nn.Identity() if bidirectional else Lookahead(size, lookahead)
-        self.norm = MaskedBatchNorm(size)
+        # Behind each norm: before it, its statistics would be of what evaluation never sees.
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(size, vocab_size)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
@@ -75,8 +74,9 @@ class DeepSpeech2(AcousticModel):
         for block in self.convolutions:
             x = block(x)
         x = Padded(x.values.flatten(2), x.lengths)  # (B, T', F' * C)
-        for recurrence, norm in zip(self.recurrences, self.norms, strict=True):
-            x = norm(recurrence(x))
+        last = len(self.recurrences) - 1
+        for layer, (recurrence, norm) in enumerate(zip(self.recurrences, self.norms, strict=True)):
+            x = recurrence(x)
+            x = norm(self.lookahead(x) if layer == last else x)
             x = Padded(self.dropout(x.values), x.lengths)
-        x = self.norm(self.lookahead(x))
         return Padded(self.head(x.values), x.lengths).zeroed()  # (B, T', V)
