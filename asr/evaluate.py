@@ -2,7 +2,7 @@
 
 python -m asr.evaluate                                   # the latest run, its corpus's test set
 python -m asr.evaluate run=spoken-1a2b3c4d
-python -m asr.evaluate checkpoint=best.pt manifest=[data/an4/test.jsonl,mine.jsonl]
+python -m asr.evaluate checkpoint=best.pt data/an4/test.jsonl mine.jsonl
 """
 
 from omegaconf import DictConfig
@@ -22,6 +22,7 @@ def main(config: DictConfig) -> None:
     from asr.scoring.output import report_lines, write_report
     from asr.scoring.score import score
     from asr.wiring.build import build, choose_device, open_recognizer
+    from asr.wiring.run import test_set
 
     say = Console(soft_wrap=True, highlight=False, markup=False).print
     device = choose_device(config.device, config.threads)
@@ -29,13 +30,9 @@ def main(config: DictConfig) -> None:
     if warning:
         say(f"warning: {warning}")
     decoder = build(config.decoder, recognizer.tokenizer, trusted=list(config.trusted_targets))
-    manifests = config.inputs or config.manifest or checkpoint["config"]["corpus"]["test"]
-    if not manifests:
-        raise ValueError(
-            f"{path} was trained on a corpus without a test set; name manifests to score: "
-            "python -m asr.evaluate some.jsonl"
-        )
+    manifests = config.inputs or config.manifest or test_set(checkpoint["config"])
     say(f"checkpoint {path}")
+    folders: set[Path] = set()
     for file in manifests:
         dataset = SpeechDataset(
             read_manifest(file), recognizer.tokenizer, recognizer.features.sample_rate,
@@ -53,6 +50,9 @@ def main(config: DictConfig) -> None:
                 progress=lambda count, _: advance(count),
             )
         folder = Path(config.output or path.parent / "evaluation") / report.name.replace("/", "-")
+        while folder in folders:  # two manifests of one name
+            folder = folder.with_name(folder.name + "-again")
+        folders.add(folder)
         write_report(report, folder, checkpoint=str(path), decoder=type(decoder).__name__)
         for line in report_lines(report):
             say(line)

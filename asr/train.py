@@ -5,6 +5,7 @@ python -m asr.train corpus=an4 model=wav2letter trainer.epochs=30 optimizer.lr=5
 python -m asr.train 'data.train=[mine.jsonl]' 'data.dev=[dev.jsonl]' init_from=runs/x/best.pt
 """
 
+import shlex
 import sys
 
 from hydra.core.hydra_config import HydraConfig
@@ -34,7 +35,7 @@ def main(config: DictConfig) -> None:
         say(f"done      {state.step} updates, {state.epoch} epochs, best dev WER "
             f"{100 * state.best_wer:.2f} %: {trainer.folder}/best.pt")  # fmt: skip
     else:
-        say(f"resume    python -m asr.train {' '.join(sys.argv[1:])}")
+        say(f"resume    python -m asr.train {shlex.join(sys.argv[1:])}")
         sys.exit(code)
 
 

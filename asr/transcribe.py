@@ -15,6 +15,8 @@ def main(config: DictConfig) -> None:
     """Print or write the text of each file; one that cannot be read is named, the rest is done."""
     from pathlib import Path
 
+    from asr.core.audio import audio_info
+    from asr.core.progress import progress_bar
     from asr.scoring.transcript import audio_files, transcribe
     from asr.wiring.build import build, choose_device, open_recognizer
 
@@ -26,23 +28,30 @@ def main(config: DictConfig) -> None:
     if warning:
         sys.stderr.write(f"warning: {warning}\n")
     decoder = build(config.decoder, recognizer.tokenizer, trusted=list(config.trusted_targets))
+    output = None if config.output is None else Path(config.output)
     failed = 0
-    for file in files:
+    for name, file in files.items():
         try:
-            pieces = transcribe(
-                recognizer, decoder, file, max_seconds=config.max_seconds,
-                batch_size=config.batch_size, raw=config.raw,
-            )  # fmt: skip
-            text = " ".join(piece.text for piece in pieces if piece.text)
+            texts = []
+            with progress_bar(name, audio_info(file, config.raw).duration) as advance:
+                done = 0.0
+                for piece in transcribe(
+                    recognizer, decoder, file, max_seconds=config.max_seconds,
+                    batch_size=config.batch_size, raw=config.raw,
+                ):  # fmt: skip
+                    texts.append(piece.text)
+                    advance(piece.offset - done)
+                    done = piece.offset
         except ValueError as error:
             sys.stderr.write(f"error: {error}\n")
             failed += 1
             continue
-        if config.output is None:
+        text = " ".join(filter(None, texts))
+        if output is None:
             sys.stdout.write((f"{file}\t" if len(files) > 1 else "") + text + "\n")
         else:
-            Path(config.output).mkdir(parents=True, exist_ok=True)
-            (Path(config.output) / f"{file.name}.txt").write_text(text + "\n", encoding="utf-8")
+            (output / name).parent.mkdir(parents=True, exist_ok=True)
+            (output / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
     if failed:
         raise ValueError(f"{failed} of {len(files)} files could not be transcribed; see above")
 

@@ -86,7 +86,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
             raise ValueError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from None
     if not utterances:
         raise ValueError(f"{path}: the manifest is empty; nothing can be trained or scored on it")
-    return Manifest(utterances, name=f"{path.parent.name}/{path.stem}")
+    return Manifest(utterances, name=f"{path.resolve().parent.name}/{path.stem}")
 
 
 def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]) -> None:

@@ -4,6 +4,9 @@ Torch's gradient has the softmax folded in: it is right only behind a log_softma
 must be log-probabilities, and whoever hands over anything else is told so.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -74,6 +77,11 @@ def feasible(lengths: Tensor, tokens: Padded) -> Tensor:
     """
     repeated = (tokens.values[:, 1:] == tokens.values[:, :-1]) & tokens.mask[:, 1:]
     return lengths >= tokens.lengths + repeated.sum(dim=1)
+
+
+def min_frames(tokens: Sequence[int]) -> int:
+    """The fewest frames that can spell a transcript, so that one can be told before it is read."""
+    return len(tokens) + sum(a == b for a, b in pairwise(tokens))
 
 
 def _check_shapes(log_probs: Padded, tokens: Padded) -> None:

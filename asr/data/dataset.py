@@ -33,6 +33,7 @@ class SpeechDataset(Dataset[Example | ValueError]):
     """Reads utterances. A file that cannot be read is given back as the `ValueError` it raised.
 
     augments: applied in their order, each with its own generator; none in evaluation.
+    resample: else a file of another sample rate is an error.
     loss_optional: give an utterance that the tokenizer cannot spell no tokens, instead of failing.
     """
 
@@ -44,6 +45,7 @@ class SpeechDataset(Dataset[Example | ValueError]):
         *,
         augments: Mapping[str, Augment] | None = None,
         seed: int = 0,
+        resample: bool = True,
         loss_optional: bool = False,
     ) -> None:
         self.manifest = manifest
@@ -51,6 +53,7 @@ class SpeechDataset(Dataset[Example | ValueError]):
         self.sample_rate = sample_rate
         self.augments = tuple((augments or {}).values())
         self.seed = seed
+        self.resample = resample
         self.loss_optional = loss_optional
 
     def __len__(self) -> int:
@@ -100,6 +103,7 @@ class SpeechDataset(Dataset[Example | ValueError]):
             offset=utterance.offset,
             duration=utterance.duration,
             raw=utterance.raw,
+            resample=self.resample,
         )
         for i, (augment, stretch) in enumerate(zip(self.augments, draw.stretches, strict=True)):
             rng = np.random.default_rng([self.seed, draw.epoch, draw.slot, _WAVEFORM, i])

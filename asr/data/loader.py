@@ -105,7 +105,7 @@ def load_batches(
         batch_sampler=plan,
         num_workers=workers,
         collate_fn=_collate_or_error,
-        worker_init_fn=_ignore_ctrl_c,
+        worker_init_fn=_ignore_signals,
         pin_memory=pin_memory,
     )
     for batch in loader:
@@ -114,9 +114,10 @@ def load_batches(
         yield batch
 
 
-def _ignore_ctrl_c(_: int) -> None:
-    """A terminal sends Ctrl-C to workers as well; when to stop is the main process's to say."""
+def _ignore_signals(_: int) -> None:
+    """Terminals and clusters signal workers as well; when to stop is the main process's to say."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _collate_or_error(examples: Sequence[Example | ValueError]) -> Batch | ValueError:

@@ -12,7 +12,8 @@ from asr.model.layers import ConvBlock
 class Wav2Letter(AcousticModel):
     """1-D convolutions with batch norm and rectifiers, the bands of the features as channels.
 
-    channels, kernels, strides, dropouts: one entry a layer; kernels and strides in frames.
+    channels, kernels, strides: one entry a layer; kernels and strides in frames.
+    dropout: after each layer.
     """
 
     def __init__(
@@ -23,20 +24,17 @@ class Wav2Letter(AcousticModel):
         channels: Sequence[int],
         kernels: Sequence[int],
         strides: Sequence[int],
-        dropouts: Sequence[float],
+        dropout: float,
     ) -> None:
         super().__init__()
-        counts = {len(channels), len(kernels), len(strides), len(dropouts)}
-        if len(counts) != 1 or not channels:
+        if not 1 <= len(channels) == len(kernels) == len(strides):
             raise ValueError(
-                "model: channels, kernels, strides and dropouts need one entry for each layer, not "
-                f"{len(channels)}, {len(kernels)}, {len(strides)} and {len(dropouts)}"
+                "model: channels, kernels and strides need one entry for each layer, not "
+                f"{len(channels)}, {len(kernels)} and {len(strides)}"
             )
         self.blocks = nn.ModuleList()
         size = num_features
-        for channel, kernel, stride, dropout in zip(
-            channels, kernels, strides, dropouts, strict=True
-        ):
+        for channel, kernel, stride in zip(channels, kernels, strides, strict=True):
             self.blocks.append(ConvBlock(size, channel, (kernel, 1), (stride, 1), dropout))
             size = channel
         self.head = nn.Linear(size, vocab_size)

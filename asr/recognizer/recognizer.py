@@ -28,6 +28,8 @@ class Recognizer(nn.Module):
     def forward(self, waveforms: Padded, seeds: Tensor | None = None) -> Padded:
         """(B, N) waveforms to (B, T', V) log-probabilities, in at least float32.
 
+        Unlike other `Padded`s it is not zero beyond its lengths, but normalised there as well.
+
         seeds: (B,) int64 on the CPU, each utterance's own randomness; needed in training mode.
         """
         features: Padded = self.spec_augment(self.features(waveforms), seeds)  # (B, T, F)

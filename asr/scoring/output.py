@@ -29,7 +29,7 @@ def write_report(report: Report, folder: Path, **about: Any) -> None:
         "words": _counts(report.words),
         "characters": _counts(report.characters),
         "loss": report.loss,
-        "loss_share": report.spelled,
+        "outside_alphabet": report.outside,
         "real_time_factor": report.real_time_factor,
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
@@ -44,10 +44,9 @@ def report_lines(report: Report) -> list[str]:
         f"  {report.characters.kaldi('CER')}",
         f"  loss {report.loss:.4f} nats per token, real-time factor {report.real_time_factor:.4f}",
     ]
-    if report.spelled < 1:
-        outside = len(report.utterances) - round(report.spelled * len(report.utterances))
+    if report.outside:
         lines.append(
-            f"  {outside} references hold characters outside the alphabet: "
+            f"  {report.outside} references hold characters outside the alphabet: "
             "scored, but not part of the loss"
         )
     return lines

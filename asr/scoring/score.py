@@ -34,13 +34,13 @@ class Report:
     """The scores of a data set, pooled, and of its utterances in the manifest's order.
 
     loss: nats per token over the utterances that the model can spell and that fit.
-    spelled: share of utterances that the loss is over. compute_seconds: reading to text.
+    outside: utterances with characters outside the alphabet. compute_seconds: reading to text.
     """
 
     name: str
     utterances: tuple[Scored, ...]
     loss: float
-    spelled: float
+    outside: int
     compute_seconds: float
 
     @property
@@ -67,9 +67,7 @@ class Report:
     def interval(self) -> tuple[float, float]:
         """95 % bootstrap interval of the word error rate, over speakers where they are known."""
         speakers = [u.speaker for u in self.utterances]
-        groups = [s for s in speakers if s is not None]
-        known = len(groups) == len(speakers) and len(set(groups)) > 1
-        return bootstrap_interval([u.words for u in self.utterances], groups if known else None)
+        return bootstrap_interval([u.words for u in self.utterances], speakers)
 
 
 @torch.inference_mode()
@@ -97,7 +95,7 @@ def score(
     recognizer.eval()
     plan = evaluation_plan(dataset, batch_seconds, max_utterances)
     found: dict[int, Scored] = {}
-    nats, count, spelled = 0.0, 0, 0
+    nats, count, outside = 0.0, 0, 0
     try:
         for draws, batch in zip(plan, load_batches(dataset, plan, workers), strict=True):
             log_probs = recognizer(batch.waveforms.to(device))  # (B, T', V)
@@ -105,7 +103,7 @@ def score(
             for draw, text in zip(draws, texts, strict=True):
                 found[draw.index] = _scored(dataset, draw.index, text)
             rows = [i for i, t in enumerate(batch.texts) if not recognizer.tokenizer.unknown(t)]
-            spelled += len(rows)
+            outside += len(batch.texts) - len(rows)
             tokens = Padded(batch.tokens.values[rows], batch.tokens.lengths[rows]).to(device)
             spelled_probs = Padded(log_probs.values[rows], log_probs.lengths[rows])
             if rows:
@@ -118,7 +116,7 @@ def score(
         name=dataset.manifest.name,
         utterances=tuple(found[i] for i in range(len(dataset))),
         loss=nats / max(count, 1),
-        spelled=spelled / len(dataset),
+        outside=outside,
         compute_seconds=time.perf_counter() - began,
     )
 

@@ -22,24 +22,32 @@ class Piece(NamedTuple):
     text: str
 
 
-def audio_files(paths: Sequence[Path]) -> list[Path]:
+def audio_files(paths: Sequence[Path]) -> dict[str, Path]:
     """The files named, and those in the folders named that look like audio, in order.
 
+    Returns:
+        Each file by its name, which is relative to the folder that was named.
+
     Raises:
-        ValueError: a path does not exist, or a folder holds no audio.
+        ValueError: a path does not exist, a folder holds no audio, or two files have one name.
     """
-    files = []
+    files: dict[str, Path] = {}
     for path in paths:
         if not path.exists():
             raise ValueError(f"{path}: no such file or folder")
-        found = [path]
+        found = {path.name: path}
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+            audio = sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+            found = {str(p.relative_to(path)): p for p in audio}
             if not found:
+                kinds = " ".join(sorted(AUDIO_SUFFIXES))
+                raise ValueError(f"{path}: no audio in this folder ({kinds})")
+        for name in found.keys() & files.keys():
+            if files[name] != found[name]:
                 raise ValueError(
-                    f"{path}: no audio in this folder ({' '.join(sorted(AUDIO_SUFFIXES))})"
+                    f"{files[name]} and {found[name]} have the same name; transcribe them apart"
                 )
-        files += found
+        files |= found
     return files
 
 
@@ -56,8 +64,10 @@ def transcribe(
     """Yield the pieces of a file as they are recognised, in memory bounded by a batch of them.
 
     Raises:
-        ValueError: the file cannot be read.
+        ValueError: the file cannot be read, or an option is out of range.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} must be at least 1")
     device = next(recognizer.parameters()).device
     rate = recognizer.features.sample_rate
     stream = segments(path, rate, max_seconds=max_seconds, raw=raw)

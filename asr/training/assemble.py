@@ -1,7 +1,6 @@
 """From a configuration to a trainer that is ready to go, or to go on."""
 
 import hashlib
-import math
 import platform
 from collections.abc import Callable
 from functools import partial
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from asr.core.checkpoint import load_checkpoint
-from asr.core.padded import Padded
 from asr.corpus.manifest import Manifest, read_manifest
-from asr.ctc.loss import feasible
+from asr.ctc.loss import min_frames
 from asr.data.dataset import SpeechDataset
 from asr.data.loader import TrainingData
 from asr.recognizer.recognizer import Recognizer
@@ -28,6 +26,8 @@ from asr.wiring.build import (
     build_all,
     build_recognizer,
     choose_device,
+    find_checkpoint,
+    fingerprint_gap,
     load_recognizer,
     plain_config,
 )
@@ -52,7 +52,12 @@ def assemble(config: Any, name: str, say: Say) -> Trainer:
         check_same(plain, last["config"], name)
     device = choose_device(config.device, config.threads)
     train, weights = _training_manifest(config.data, say)
-    dev = _kept(join_manifests(config.data.dev), 0.0, math.inf, say)
+    if last is not None and last["data"] != _data_digest(train):
+        raise ValueError(
+            f"run={name} was begun on other training data than what {list(config.data.train)} hold "
+            "now; take another run= to begin anew"
+        )
+    dev = join_manifests(config.data.dev)
     torch.manual_seed(config.seed)
     if last is not None:
         tokenizer: Tokenizer = build(last["tokenizer"], trusted=trusted)
@@ -68,14 +73,10 @@ def assemble(config: Any, name: str, say: Say) -> Trainer:
         "versions": _versions(),
         "data": _data_digest(train),
     }
-    if last is not None and last["data"] != header["data"]:
-        raise ValueError(
-            f"run={name} was begun on other training data than what {list(config.data.train)} hold "
-            "now; take another run= to begin anew"
-        )
     trainer = _trainer(config, recognizer, train, weights, dev, folder, header, trusted)
     if last is not None:
         trainer.restore(last)
+        _warn_of_changes(header, last, say)
     write_config(folder, plain)
     _announce(trainer, train, dev, last is not None, say)
     return trainer
@@ -99,6 +100,7 @@ def _trainer(
         rate,
         augments=build_all(config.augment, trusted=trusted),
         seed=config.seed,
+        resample=config.data.resample,
     )
     validate = partial(
         score,
@@ -138,10 +140,11 @@ def _fresh_recognizer(
     tokenizer: Tokenizer = build(plain["tokenizer"], (u.text for u in train), trusted=trusted)
     if plain["init_from"] is None:
         return build_recognizer(plain, tokenizer, trusted)
-    path = plain["init_from"]
+    path = find_checkpoint(plain["init_from"], None, plain["runs"])
     checkpoint = load_checkpoint(path)
     for part in ("features", "model"):
-        if checkpoint["config"][part] != plain[part]:
+        theirs, ours = ({**c[part], "dropout": None} for c in (checkpoint["config"], plain))
+        if theirs != ours:  # all but dropout decides what weights mean
             raise ValueError(
                 f"init_from={path}: its {part} is {checkpoint['config'][part]}, but this run's is "
                 f"{plain[part]}; take the same {part} to fine-tune it"
@@ -210,21 +213,21 @@ def _kept(manifest: Manifest, shortest: float, longest: float, say: Say) -> Mani
 
 def _check_transcripts(train: Manifest, recognizer: Recognizer, allowed: float, say: Say) -> None:
     """Symbols outside the alphabet, and transcripts too long for their audio, before training."""
-    for utterance in train:
+    samples = np.rint(train.durations * recognizer.features.sample_rate).astype(np.int64)
+    frames = recognizer.output_lengths(torch.from_numpy(samples)).tolist()
+    bad = []
+    for i, utterance in enumerate(train):
         try:
-            recognizer.tokenizer.encode(utterance.text)
+            tokens = recognizer.tokenizer.encode(utterance.text)
         except ValueError as error:
             raise ValueError(f"{train.name}: utterance {utterance.id}: {error}") from None
-    rate = recognizer.features.sample_rate
-    samples = torch.tensor([round(u.duration * rate) for u in train])
-    tokens = Padded.stack([torch.tensor(recognizer.tokenizer.encode(u.text)) for u in train])
-    frames = recognizer.output_lengths(samples)
-    bad = (~feasible(frames, tokens)).nonzero()[:, 0].tolist()
+        if frames[i] < min_frames(tokens):
+            bad.append(i)
     if not bad:
         return
     worst = "".join(
-        f"\n  {train[i].id}: {int(tokens.lengths[i])} tokens, {int(frames[i])} frames from "
-        f"{train[i].duration:.2f} s: {train[i].text!r}"
+        f"\n  {train[i].id}: {min_frames(recognizer.tokenizer.encode(train[i].text))} frames "
+        f"needed, {frames[i]} there, from {train[i].duration:.2f} s: {train[i].text!r}"
         for i in bad[:5]
     )
     message = (
@@ -258,7 +261,19 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
+        "threads": str(torch.get_num_threads()),
     }
+
+
+def _warn_of_changes(now: dict[str, Any], then: dict[str, Any], say: Say) -> None:
+    """A resume is bit-exact on the same software and threads; otherwise it says so."""
+    changed = [f"{k} {then['versions'].get(k)} -> {v}" for k, v in now["versions"].items()
+               if then["versions"].get(k) != v]  # fmt: skip
+    if changed:
+        say(f"warning: going on, but not bit for bit: {', '.join(changed)}")
+    gap = fingerprint_gap(now["feature_fingerprint"], then["feature_fingerprint"])
+    if gap:
+        say(f"warning: {gap}")
 
 
 def _announce(trainer: Trainer, train: Manifest, dev: Manifest, resumed: bool, say: Say) -> None:

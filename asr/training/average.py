@@ -12,8 +12,8 @@ from asr.recognizer.recognizer import Recognizer
 def averaged(recognizer: Recognizer, decay: float) -> AveragedModel:
     """A moving average of parameters and batch norm's statistics.
 
-    The decay starts at 0.1 and rises to `decay` as (1 + n) / (10 + n), so that the untrained
-    weights of the start do not linger.
+    It begins as a copy after the first update; its decay then rises to `decay` as
+    (1 + n) / (10 + n), so that the untrained weights of the start do not linger.
 
     Raises:
         ValueError: `decay` is not in (0, 1).

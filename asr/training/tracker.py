@@ -1,6 +1,7 @@
 """The tracker: the same numbers to TensorBoard, metrics.jsonl, a bar and one grep-able line."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,12 +32,18 @@ class Tracker:
     """
 
     def __init__(
-        self, folder: Path, step: int = 0, *, log_every: int = 0, num_pairs: int = 0
+        self,
+        folder: Path,
+        step: int = 0,
+        validated: int = 0,
+        *,
+        log_every: int = 0,
+        num_pairs: int = 0,
     ) -> None:
         self.log_every, self.num_pairs = log_every, num_pairs
         folder.mkdir(parents=True, exist_ok=True)
         self.metrics_path = folder / "metrics.jsonl"
-        _cut_back(self.metrics_path, step)
+        _cut_back(self.metrics_path, step, validated)
         self._metrics = self.metrics_path.open("a", encoding="utf-8", buffering=1)
         self._board = SummaryWriter(str(folder), purge_step=step + 1)
         self.console = Console(soft_wrap=True, highlight=False)
@@ -60,6 +67,10 @@ class Tracker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def flush(self) -> None:
+        """Put all curves on disk: a kill from here on loses none of them."""
+        self._board.flush()
+
     def close(self) -> None:
         """Write out what is buffered and take the bars away."""
         self._progress.stop()
@@ -68,7 +79,8 @@ class Tracker:
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """One line of metrics.jsonl, and a point on each curve."""
-        self._metrics.write(json.dumps({"step": step} | dict(values)) + "\n")
+        line = {k: v if math.isfinite(v) else None for k, v in values.items()}  # JSON has no NaN
+        self._metrics.write(json.dumps({"step": step} | line) + "\n")
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
@@ -121,14 +133,18 @@ def _row(utterance: Scored) -> str:
     return f"| {' | '.join(cells)} | {utterance.words.errors} |\n"
 
 
-def _cut_back(path: Path, step: int) -> None:
-    """Keep the lines up to a step; a line that a kill left half-written goes as well."""
+def _cut_back(path: Path, step: int, validated: int) -> None:
+    """Keep the lines up to a step; a line that a kill left half-written goes as well.
+
+    validated: the step of the last validation that counts; one that is newer will be repeated.
+    """
     if not path.exists():
         return
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         try:
-            if json.loads(line)["step"] <= step and step:
+            fields = json.loads(line)
+            if 0 < fields["step"] <= (validated if "validation/wer" in fields else step):
                 kept.append(line)
         except (ValueError, KeyError):
             break

@@ -99,7 +99,7 @@ class Trainer:
             except Interrupted:
                 pass
             if self.interrupt:
-                self.save("last")
+                self._checkpoint()
                 self.tracker.line(
                     f"stopped after update {self.state.step}, nothing lost; "
                     "the same command goes on from here"
@@ -108,7 +108,11 @@ class Trainer:
 
     def _new_tracker(self) -> Tracker:
         return Tracker(
-            self.folder, self.state.step, log_every=self.log_every, num_pairs=self.num_pairs
+            self.folder,
+            self.state.step,
+            self.state.validated,
+            log_every=self.log_every,
+            num_pairs=self.num_pairs,
         )
 
     def _finished(self) -> bool:
@@ -141,7 +145,7 @@ class Trainer:
             if self._validation_due() and not self.interrupt:
                 self._validate()
             elif time.monotonic() - self.saved_at > 60 * self.checkpoint_minutes:
-                self.save("last")
+                self._checkpoint()
             if self._finished():
                 break
             began = time.perf_counter()
@@ -157,8 +161,8 @@ class Trainer:
         """Forward, backward and update on the micro-batches of one update.
 
         The loss is the sum of feasible nats over the count of their tokens in the whole update,
-        so that the cut into micro-batches changes nothing. A non-finite loss or gradient makes
-        no update.
+        so that the cut into micro-batches changes nothing (batch norm and dropout aside). A
+        non-finite loss or gradient makes no update.
 
         epoch: where the update stands, in epochs, fractional.
         """
@@ -244,8 +248,13 @@ class Trainer:
         self.state.stale = 0 if better else self.state.stale + 1
         self.tracker.validated(self.state.step, self.state.epoch, report, better)
         if better:
-            self.save("best")
-        self.save("last")
+            save_checkpoint(self.folder / "best.pt", self.header | self._shipped_weights())
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        self.tracker.flush()  # first: what the checkpoint says is done must be on the curves
+        self.save()
+        self.saved_at = time.monotonic()
 
     @property
     def shipped(self) -> Recognizer:
@@ -254,19 +263,19 @@ class Trainer:
         assert isinstance(module, Recognizer)
         return module
 
-    def save(self, name: str) -> None:
-        """Write `<name>.pt`: weights to use, and all that a resume needs."""
-        content = self.header | {
-            "weights": self.shipped.state_dict(),
-            "training": {
-                "state": asdict(self.state),
-                "weights": self.recognizer.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "averaged": int(self.average.n_averaged) if self.average is not None else 0,
-            },
+    def _shipped_weights(self) -> dict[str, Any]:
+        return {"weights": self.shipped.state_dict()}
+
+    def save(self) -> None:
+        """Write `last.pt`: like `best.pt` the weights to use, and all that a resume needs."""
+        training = {
+            "state": asdict(self.state),
+            "weights": self.recognizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "averaged": int(self.average.n_averaged) if self.average is not None else 0,
         }
-        save_checkpoint(self.folder / f"{name}.pt", content)
-        self.saved_at = time.monotonic()
+        content = self.header | self._shipped_weights() | {"training": training}
+        save_checkpoint(self.folder / "last.pt", content)
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint that `save` wrote."""

@@ -109,16 +109,22 @@ def load_recognizer(
             f"{path}: its weights do not fit the model it describes; was the model's code changed "
             f"since it was trained? ({str(error).splitlines()[1].strip()})"
         ) from None
-    then = checkpoint["feature_fingerprint"]
-    gap = float((feature_fingerprint(recognizer.features) - then).abs().max())
-    warning = None
-    if gap > 1e-2:
-        warning = (
-            f"{path}: features of the reference signal differ by {gap:.3g} from those at training "
-            "time; audio loading, resampling or feature extraction changed, and WER may suffer. "
-            f"Trained with {checkpoint['versions']}"
-        )
+    gap = fingerprint_gap(
+        feature_fingerprint(recognizer.features), checkpoint["feature_fingerprint"]
+    )
+    warning = f"{path}: {gap} Trained with {checkpoint['versions']}" if gap else None
     return recognizer.eval(), warning
+
+
+def fingerprint_gap(now: torch.Tensor, then: torch.Tensor) -> str | None:
+    """What to tell the user if features of the reference signal are not what they were."""
+    gap = float((now - then).abs().max())
+    if gap <= 1e-2:
+        return None
+    return (
+        f"features of the reference signal differ by {gap:.3g} from those at training time; audio "
+        "loading, resampling or feature extraction changed, and WER may suffer."
+    )
 
 
 def find_checkpoint(checkpoint: str | None, run: str | None, runs: str) -> Path:
@@ -139,7 +145,10 @@ def find_checkpoint(checkpoint: str | None, run: str | None, runs: str) -> Path:
                 f"run={run}: there is no {path}; runs that have one: {', '.join(known) or 'none'}"
             )
         return path
-    found = sorted(Path(runs).glob("*/best.pt"), key=lambda p: p.stat().st_mtime)
+    # The run that was started last: its configuration is written at every start.
+    found = sorted(
+        Path(runs).glob("*/best.pt"), key=lambda p: (p.parent / "config.yaml").stat().st_mtime
+    )
     if not found:
         raise ValueError(
             f"no checkpoint under {runs}/; train one with `python -m asr.train`, or name one with "
@@ -165,6 +174,8 @@ def choose_device(name: str, threads: int | None = None) -> torch.device:
         ValueError: the device is not here.
     """
     if threads is not None:
+        if threads < 1:
+            raise ValueError(f"threads={threads} must be at least 1, or null")
         torch.set_num_threads(threads)
     present = {
         "cuda": torch.cuda.is_available(),
@@ -176,4 +187,7 @@ def choose_device(name: str, threads: int | None = None) -> torch.device:
         raise ValueError(f"device={name} is unknown: choose auto, cpu, cuda or mps")
     if not present[kind.split(":")[0]]:
         raise ValueError(f"device={name} is not available here; device=auto takes what there is")
-    return torch.device(kind)
+    device = torch.device(kind)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device={name}: there are only {torch.cuda.device_count()} GPUs here")
+    return device

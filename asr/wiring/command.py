@@ -44,6 +44,8 @@ def run_command(name: str, function: Callable[[DictConfig], None]) -> None:
             function(config)
         except ValueError as error:
             _fail(str(error))
+        except OSError as error:  # a full disk, a folder that is not ours
+            _fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
         except KeyboardInterrupt:
             sys.exit(130)
 
@@ -72,7 +74,10 @@ def quote_inputs(arguments: list[str]) -> list[str]:
     return rest
 
 
-_FLAGS_WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cn", "--config-name", "-cd"}
+_FLAGS_WITH_VALUE = {
+    *("-c", "--cfg", "-p", "--package", "-cn", "--config-name"),
+    *("-cp", "--config-path", "-cd", "--config-dir", "-i", "--info"),
+}
 
 
 def _quote(text: str) -> str:

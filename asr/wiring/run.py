@@ -15,7 +15,6 @@ _FREE = {
     "threads",
     "inputs",
     "trusted_targets",
-    "init_from",
     "corpus",
     "data.workers",
     "data.max_infeasible",
@@ -33,7 +32,25 @@ def run_name(config: dict[str, Any], experiment: str | None) -> str:
     learnt = _flat(config)
     identity = {k: v for k, v in learnt.items() if not _is_free(k) or k == "trainer.epochs"}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return f"{experiment or config['corpus']['name']}-{digest[:8]}"
+    own = config["data"]["train"] != config["corpus"]["train"]
+    data = Path(config["data"]["train"][0]).stem if own else config["corpus"]["name"]
+    return f"{experiment or data}-{digest[:8]}"
+
+
+def test_set(config: dict[str, Any]) -> list[str]:
+    """The manifests that a run is scored on unless others are named.
+
+    Raises:
+        ValueError: it was trained on something that has no test set.
+    """
+    data, corpus = config["data"], config["corpus"]
+    of_corpus = data["test"] == corpus["test"]
+    if not data["test"] or (of_corpus and data["train"] != corpus["train"]):
+        raise ValueError(
+            f"trained on {', '.join(data['train'])}, for which data.test names no test set; name "
+            "manifests to score: python -m asr.evaluate some.jsonl"
+        )
+    return list(data["test"])
 
 
 def check_same(now: dict[str, Any], then: dict[str, Any], name: str) -> None:

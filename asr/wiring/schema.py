@@ -17,6 +17,7 @@ class DataConfig:
     train: list[str] = MISSING
     weights: list[float] | None = None
     dev: list[str] = MISSING
+    test: list[str] = MISSING
     min_seconds: float = MISSING
     max_seconds: float = MISSING
     batch_seconds: float = MISSING
@@ -24,6 +25,7 @@ class DataConfig:
     sortagrad_epochs: int = MISSING
     accumulate: int = MISSING
     max_infeasible: float = MISSING
+    resample: bool = MISSING
     workers: int = MISSING
 
 
@@ -106,9 +108,30 @@ class TranscribeConfig:
     decoder: Any = MISSING
 
 
+@dataclass
+class TextConfig:
+    """How transcripts are normalised."""
+
+    case: str = MISSING
+    punctuation: str = MISSING
+
+
+@dataclass
+class PrepareConfig:
+    """configs/prepare.yaml."""
+
+    folder: str = MISSING
+    sample_rate: int = MISSING
+    corpus: Any = MISSING
+    text: TextConfig = field(default_factory=TextConfig)
+    trusted_targets: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+
+
 def register_schemas() -> None:
     """Make the skeletons known to Hydra, under the names that the YAMLs' defaults lists use."""
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
+    store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="transcribe_schema", node=TranscribeConfig)

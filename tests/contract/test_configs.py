@@ -9,6 +9,8 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from support import CONFIGS, variants
 
+from asr.wiring.build import build
+
 LEAVES = sorted(
     path
     for path in CONFIGS.glob("*/*.yaml")
@@ -47,11 +49,13 @@ def test_every_command_composes(name: str, compose_config: Callable[..., DictCon
 
 
 @pytest.mark.parametrize("experiment", variants("experiment"))
-def test_every_experiment_composes(
-    experiment: str, compose_config: Callable[..., DictConfig]
+@pytest.mark.parametrize("model", variants("model"))
+def test_every_experiment_takes_every_model(
+    experiment: str, model: str, compose_config: Callable[..., DictConfig]
 ) -> None:
-    config = compose_config("train", f"experiment={experiment}")
+    config = compose_config("train", f"experiment={experiment}", f"model={model}")
     assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert build(config.model, 80, 9)
 
 
 @pytest.mark.parametrize("group", ["model", "features", "optimizer", "schedule", "spec_augment"])

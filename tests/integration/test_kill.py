@@ -10,11 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import REPOSITORY, assert_same, command, metrics, tones_overrides
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asr.core.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
 OPTIONS = ["experiment=tones", "trainer.epochs=3", "trainer.checkpoint_minutes=0"]
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith("time/")]
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags}
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:
@@ -43,8 +51,10 @@ def test_sigkill_at_any_moment(tones: Path, tmp_path: Path) -> None:
         time.sleep(rng.uniform(0, 0.1))
         run.send_signal(signal.SIGKILL)
         run.communicate()
+        assert run.returncode == -signal.SIGKILL, "the run ended before it was killed"
     assert command("train", *options, "run=killed").returncode == 0
     assert metrics(tmp_path / "whole") == metrics(tmp_path / "killed")
+    assert curves(tmp_path / "whole") == curves(tmp_path / "killed")
     whole, killed = (load_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "killed"))
     for content in (whole, killed):
         content["config"].pop("run")
@@ -58,8 +68,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     options = [*tones_overrides(tones, tmp_path), "experiment=tones", "run=stopped"]
     run = start(*options, "trainer.epochs=500", "data.workers=1")
     wait_for_updates(run, tmp_path / "stopped", 5)
-    # A terminal's Ctrl-C reaches the loader's workers too; a cluster's SIGTERM one process.
-    (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
+    os.killpg(run.pid, number)  # terminals and clusters signal the loader's workers too
     output = run.communicate(timeout=60)[0].decode()
     assert run.returncode == code
     assert "nothing lost" in output and "run=stopped" in output.splitlines()[-1]

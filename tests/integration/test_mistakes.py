@@ -70,8 +70,17 @@ def test_a_zero_length_file_is_named_also_by_workers(tones: Path, tmp_path: Path
 def test_a_transcript_too_long_for_its_audio_is_named(tones: Path, tmp_path: Path) -> None:
     manifest = manifest_of(tmp_path, audio_filepath="good.wav", text="abc " * 30)
     error = train_on(manifest, tones, tmp_path)
-    assert "bad" in error and "120 tokens" in error and "too long" in error
+    assert "bad" in error and "120 frames needed" in error and "too long" in error
     assert "data.max_infeasible" in error
+
+
+def test_another_sample_rate_is_refused_where_resampling_is_off(
+    tones: Path, tmp_path: Path
+) -> None:
+    manifest = manifest_of(tmp_path)
+    soundfile.write(tmp_path / "bad.wav", np.zeros(8000), 8000)
+    error = train_on(manifest, tones, tmp_path, "data.resample=false")
+    assert "utterance bad" in error and "8000" in error and "16000" in error
 
 
 def test_an_empty_manifest(tones: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_accumulation_changes_no_gradient(new_trainer: NewTrainer) -> None:
 
 def test_another_configuration_is_refused_with_a_diff(new_trainer: NewTrainer) -> None:
     trainer = new_trainer("run", "trainer.epochs=1")
-    trainer.save("last")
+    trainer.save()
     with pytest.raises(ValueError, match=r"optimizer\.lr: 0\.001 -> 0\.5"):
         new_trainer("run", "trainer.epochs=1", "optimizer.lr=0.5")
     new_trainer("run", "trainer.epochs=3", "data.workers=1")  # budgets and workers may change
@@ -97,7 +97,7 @@ def test_other_data_is_refused(new_trainer: NewTrainer, tones: Path, tmp_path: P
         for d in map(json.loads, lines)
     ]
     train.write_text("\n".join(rebased))
-    new_trainer("run", f"data.train=[{train}]").save("last")
+    new_trainer("run", f"data.train=[{train}]").save()
     train.write_text("\n".join(rebased[1:]))
     with pytest.raises(ValueError, match="other training data"):
         new_trainer("run", f"data.train=[{train}]")

@@ -90,12 +90,6 @@ def test_references_outside_the_alphabet_are_scored(
     assert "1 references hold characters outside the alphabet" in done.stdout
 
 
-def test_a_checkpoint_carries_its_weights_and_nothing_that_runs(trained: Path) -> None:
-    content = load_checkpoint(trained / "best.pt")
-    assert content["tokenizer"]["characters"]
-    assert content["config"]["model"]["_target_"].startswith("asr.model.")
-
-
 def test_a_checkpoint_cannot_name_a_target_of_its_own(trained: Path, tmp_path: Path) -> None:
     content = load_checkpoint(trained / "best.pt")
     content["config"]["model"] = {"_target_": "torch.hub.load", "repo_or_dir": "evil/evil"}

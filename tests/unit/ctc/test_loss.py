@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asr.core.padded import Padded
-from asr.ctc.loss import ctc_loss, feasible
+from asr.ctc.loss import ctc_loss, feasible, min_frames
 
 LENGTHS = torch.tensor([6, 4])
 TOKENS = Padded(torch.tensor([[1, 2, 2], [3, 0, 0]]), torch.tensor([3, 1]))
@@ -160,3 +162,11 @@ def test_on_a_gpu_loss_and_gradient_are_those_of_the_cpu():
         results.append((loss.detach().cpu(), leaf.grad.cpu()))
     torch.testing.assert_close(results[1], results[0])
     assert results[1][0][1] == 0 and (results[1][1][1] == 0).all()
+
+
+@given(st.lists(st.integers(1, 3), max_size=8))
+def test_min_frames_is_where_feasible_begins(tokens: list[int]) -> None:
+    frames = min_frames(tokens)
+    padded = Padded(torch.tensor([tokens]).long(), torch.tensor([len(tokens)]))
+    assert feasible(torch.tensor([frames]), padded).item()
+    assert not feasible(torch.tensor([frames - 1]), padded).item()
