@@ -40,7 +40,7 @@ def test_every_number_is_on_tensorboard_and_in_metrics(
         lines = [d for d in written if name in d]
         assert [e.step for e in events.Scalars(name)] == [d["step"] for d in lines]
         values = [e.value for e in events.Scalars(name)]
-        assert values == pytest.approx([d[name] for d in lines], abs=1e-6)
+        assert values == pytest.approx([d[name] for d in lines], rel=1e-6)
     assert len(events.Scalars("train/loss")) == trainer.state.step
     (tag,) = events.Tags()["tensors"]
     table = events.Tensors(tag)[0].tensor_proto.string_val[0].decode()
