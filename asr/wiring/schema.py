@@ -72,40 +72,37 @@ class TrainConfig:
 
 
 @dataclass
-class EvaluateConfig:
-    """configs/evaluate.yaml."""
+class CheckpointConfig:
+    """What every command that uses a trained recogniser takes."""
 
     checkpoint: str | None = None
     run: str | None = None
     runs: str = "runs"
-    manifest: list[str] | None = None
     output: str | None = None
     device: str = MISSING
     threads: int | None = None
-    batch_seconds: float = MISSING
-    max_utterances: int = MISSING
-    workers: int = MISSING
     trusted_targets: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
     decoder: Any = MISSING
 
 
 @dataclass
-class TranscribeConfig:
+class EvaluateConfig(CheckpointConfig):
+    """configs/evaluate.yaml."""
+
+    manifest: list[str] | None = None
+    batch_seconds: float = MISSING
+    max_utterances: int = MISSING
+    workers: int = MISSING
+
+
+@dataclass
+class TranscribeConfig(CheckpointConfig):
     """configs/transcribe.yaml."""
 
-    checkpoint: str | None = None
-    run: str | None = None
-    runs: str = "runs"
-    output: str | None = None
     raw: str | None = None
-    device: str = MISSING
-    threads: int | None = None
     max_seconds: float = MISSING
     batch_size: int = MISSING
-    trusted_targets: list[str] = field(default_factory=list)
-    inputs: list[str] = field(default_factory=list)
-    decoder: Any = MISSING
 
 
 @dataclass
