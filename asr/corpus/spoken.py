@@ -203,7 +203,7 @@ def _read_aloud(readings: list[Reading], num_workers: int | None, title: str) ->
     if num_workers is None:
         num_workers = min(os.cpu_count() or 1, _MAX_WORKERS)
     with progress_bar(title, len(readings)) as advance:
-        executor = ProcessPoolExecutor(num_workers, get_context("spawn"), _start_worker)
+        executor = ProcessPoolExecutor(num_workers, get_context("spawn"), _make_engine_repeatable)
         try:
             _run(executor, readings, advance)
         finally:
@@ -211,13 +211,15 @@ def _read_aloud(readings: list[Reading], num_workers: int | None, title: str) ->
 
 
 def _run(executor: Executor, readings: list[Reading], advance: Callable[[float], None]) -> None:
-    for _ in executor.map(_read, readings, chunksize=8):
+    # Workers are born deaf to Ctrl-C, which a terminal sends them too: the parent stops them, and
+    # even one that is still starting says nothing.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = executor.map(_read, readings, chunksize=8)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    for _ in done:
         advance(1)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops us, quietly
-    _make_engine_repeatable()
 
 
 def _make_engine_repeatable() -> None:

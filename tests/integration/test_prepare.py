@@ -62,8 +62,10 @@ def test_spoken_is_made_by_processes_and_only_once(
 def test_ctrl_c_leaves_no_manifest(tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "asr.prepare", f"folder={tmp_path}"]
     process = subprocess.Popen(
-        arguments, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        arguments, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # A shell's background job ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     until = time.monotonic() + 60
     while not list(tmp_path.rglob("*.flac")) and time.monotonic() < until:
         time.sleep(0.05)
