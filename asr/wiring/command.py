@@ -56,22 +56,27 @@ def run_command(name: str, function: Callable[[DictConfig], None]) -> None:
 
 
 def quote_inputs(arguments: list[str]) -> list[str]:
-    """Gather the arguments that are neither `key=value` nor flags into one `inputs=[...]`."""
-    inputs, rest, only_inputs, takes_value = [], [], False, False
+    """Gather the arguments that are neither `key=value` nor flags into one `inputs=[...]`.
+
+    Flags come first, because Hydra's parser takes overrides in one piece only.
+    """
+    inputs, flags, overrides, only_inputs, takes_value = [], [], [], False, False
     for argument in arguments:
         if takes_value:
-            rest.append(argument)
+            flags.append(argument)
             takes_value = False
         elif only_inputs or not (argument.startswith(("-", "~")) or "=" in argument):
             inputs.append(argument)
         elif argument == "--":
             only_inputs = True
-        else:
-            rest.append(argument)
+        elif argument.startswith("-"):
+            flags.append(argument)
             takes_value = argument in _FLAGS_WITH_VALUE
+        else:
+            overrides.append(argument)
     if inputs:
-        rest.append("inputs=[" + ",".join(map(_quote, inputs)) + "]")
-    return rest
+        overrides.append("inputs=[" + ",".join(map(_quote, inputs)) + "]")
+    return flags + overrides
 
 
 _FLAGS_WITH_VALUE = {

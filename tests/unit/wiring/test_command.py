@@ -21,7 +21,8 @@ def test_inputs_arrive_as_they_were_typed(names: list[str]) -> None:
 
 def test_options_and_flags_stay() -> None:
     arguments = ["run=x", "-m", "~augment.noise", "+a=1", "--cfg", "job", "my file.wav"]
-    assert quote_inputs(arguments) == [*arguments[:-1], "inputs=['my file.wav']"]
+    flags, overrides = ["-m", "--cfg", "job"], ["run=x", "~augment.noise", "+a=1"]
+    assert quote_inputs(arguments) == [*flags, *overrides, "inputs=['my file.wav']"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["run=x"]])
