@@ -12,10 +12,12 @@ class FeatureExtractor(nn.Module, ABC):
 
     sample_rate: samples per second that the waveforms must have.
     num_features: F, the size of one frame.
+    hop: samples between frames; frame t is centred on sample t * hop.
     """
 
     sample_rate: int
     num_features: int
+    hop: int
 
     @abstractmethod
     def forward(self, waveforms: Padded) -> Padded:

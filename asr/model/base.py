@@ -24,3 +24,8 @@ class AcousticModel(nn.Module, ABC):
     @abstractmethod
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """T' for each T: int64 of any shape, exact, never a share of the whole."""
+
+    @property
+    @abstractmethod
+    def stride(self) -> int:
+        """Frames in for one frame out; output t is centred on input t * stride."""

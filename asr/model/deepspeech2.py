@@ -1,5 +1,6 @@
 """Deep Speech 2 (arXiv:1512.02595): convolutions over time and frequency, recurrences, a head."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -68,6 +69,10 @@ class DeepSpeech2(AcousticModel):
         for block in self.convolutions:
             lengths = block.conv.output_lengths(lengths)  # type: ignore[union-attr, operator]
         return lengths
+
+    @property
+    def stride(self) -> int:
+        return math.prod(block.conv.stride for block in self.convolutions)  # type: ignore[misc]
 
     def forward(self, features: Padded) -> Padded:
         x = Padded(features.values[..., None], features.lengths)  # (B, T, F, 1)

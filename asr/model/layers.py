@@ -31,7 +31,12 @@ class MaskedConv(nn.Module):
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """ceil(lengths / stride), in integers."""
-        return (lengths - 1) // self.conv.stride[0] + 1
+        return (lengths - 1) // self.stride + 1
+
+    @property
+    def stride(self) -> int:
+        """Frames in for one frame out."""
+        return self.conv.stride[0]
 
     def forward(self, x: Padded) -> Padded:
         # (B, T, F, C) in memory is what torch calls (B, C, T, F) with channels last: no copy.

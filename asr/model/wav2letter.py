@@ -1,5 +1,6 @@
 """Wav2Letter (arXiv:1609.03193): a stack of 1-D convolutions over time, and nothing else."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -43,6 +44,10 @@ class Wav2Letter(AcousticModel):
         for block in self.blocks:
             lengths = block.conv.output_lengths(lengths)  # type: ignore[union-attr, operator]
         return lengths
+
+    @property
+    def stride(self) -> int:
+        return math.prod(block.conv.stride for block in self.blocks)  # type: ignore[misc]
 
     def forward(self, features: Padded) -> Padded:
         x = Padded(features.values[:, :, None], features.lengths)  # (B, T, 1, F)

@@ -42,6 +42,11 @@ class Recognizer(nn.Module):
         return self.model.output_lengths(self.features.output_lengths(samples))
 
     @property
+    def frame_seconds(self) -> float:
+        """Seconds between frames of the output; frame t is centred on second t * frame_seconds."""
+        return self.features.hop * self.model.stride / self.features.sample_rate
+
+    @property
     def num_parameters(self) -> int:
         """How many numbers are trained."""
         return sum(p.numel() for p in self.parameters())

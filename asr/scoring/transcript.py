@@ -1,4 +1,4 @@
-"""Transcribing audio of any length: cut at pauses, recognised a few pieces at a time."""
+"""Recordings of any length: cut at pauses, recognised in pieces; their text, words and times."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -6,20 +6,31 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from asr.core.padded import Padded
-from asr.data.segment import Segment, segments
+from asr.data.segment import segments
 from asr.decoder.base import Decoder
 from asr.recognizer.recognizer import Recognizer
+from asr.recognizer.words import Word, time_words
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".raw", ".aif", ".aiff", ".au"}
 
 
 class Piece(NamedTuple):
-    """The text of one stretch of a file. offset: its start in seconds."""
+    """One stretch of a recording. offset, duration: seconds. log_probs: (T', V)."""
 
     offset: float
+    duration: float
+    log_probs: Tensor
+
+
+class Heard(NamedTuple):
+    """What was recognised in one piece; the words' times count from the recording's start."""
+
+    end: float
     text: str
+    words: list[Word]
 
 
 def audio_files(paths: Sequence[Path]) -> dict[str, Path]:
@@ -45,23 +56,22 @@ def audio_files(paths: Sequence[Path]) -> dict[str, Path]:
         for name in found.keys() & files.keys():
             if files[name] != found[name]:
                 raise ValueError(
-                    f"{files[name]} and {found[name]} have the same name; transcribe them apart"
+                    f"{files[name]} and {found[name]} have the same name; give them apart"
                 )
         files |= found
     return files
 
 
 @torch.inference_mode()
-def transcribe(
+def pieces(
     recognizer: Recognizer,
-    decoder: Decoder,
     path: Path,
     *,
     max_seconds: float,
     batch_size: int,
     raw: str | None = None,
-) -> Iterator[Piece]:
-    """Yield the pieces of a file as they are recognised, in memory bounded by a batch of them.
+) -> Iterator[list[Piece]]:
+    """Yield a recording's pieces, a batch of them at a time, in memory bounded by a batch.
 
     Raises:
         ValueError: the file cannot be read, or an option is out of range.
@@ -72,12 +82,45 @@ def transcribe(
     rate = recognizer.features.sample_rate
     stream = segments(path, rate, max_seconds=max_seconds, raw=raw)
     while batch := list(islice(stream, batch_size)):
-        yield from _recognise(recognizer, decoder, batch, device)
+        waveforms = Padded.stack([torch.from_numpy(s.waveform) for s in batch])  # (B, N)
+        log_probs = recognizer(waveforms.to(device))  # (B, T', V)
+        lengths = log_probs.lengths.tolist()
+        yield [
+            Piece(segment.offset, len(segment.waveform) / rate, values[:frames])
+            for segment, values, frames in zip(batch, log_probs.values, lengths, strict=True)
+        ]
 
 
-def _recognise(
-    recognizer: Recognizer, decoder: Decoder, batch: list[Segment], device: torch.device
-) -> Iterator[Piece]:
-    waveforms = Padded.stack([torch.from_numpy(s.waveform) for s in batch]).to(device)  # (B, N)
-    for segment, hypotheses in zip(batch, decoder(recognizer(waveforms)), strict=True):
-        yield Piece(segment.offset, hypotheses[0].text)
+def transcribe(
+    recognizer: Recognizer,
+    decoder: Decoder,
+    path: Path,
+    *,
+    max_seconds: float,
+    batch_size: int,
+    raw: str | None = None,
+) -> Iterator[Heard]:
+    """Yield what is heard in each piece of a recording, as soon as it is recognised.
+
+    Raises:
+        ValueError: as `pieces`.
+    """
+    for batch in pieces(recognizer, path, max_seconds=max_seconds, batch_size=batch_size, raw=raw):
+        log_probs = Padded.stack([piece.log_probs for piece in batch])
+        log_probs = Padded(log_probs.values, log_probs.lengths.to(log_probs.values.device))
+        best = [hypotheses[0] for hypotheses in decoder(log_probs)]
+        tokens = Padded.stack([torch.tensor(h.tokens, dtype=torch.int64) for h in best])
+        timed = time_words(
+            recognizer, log_probs, tokens.to(log_probs.values.device), [p.duration for p in batch]
+        )
+        for piece, hypothesis, words in zip(batch, best, timed, strict=True):
+            later = [_later(word, piece.offset) for word in words]
+            yield Heard(piece.offset + piece.duration, hypothesis.text, later)
+
+
+def _later(word: Word, seconds: float) -> Word:
+    return word._replace(
+        start=word.start + seconds,
+        end=word.end + seconds,
+        tokens=tuple(_later(token, seconds) for token in word.tokens),
+    )

@@ -1,5 +1,6 @@
 """The contract of a tokenizer: text to the tokens of CTC and back. Token 0 is the blank."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +34,18 @@ class Tokenizer(ABC):
         Raises:
             ValueError: a token is the blank or outside the vocabulary.
         """
+
+    def words(self, tokens: Sequence[int]) -> list[tuple[str, slice]]:
+        """The words of a sequence of tokens, in order, and which tokens each is made of.
+
+        Joined by spaces they are `decode`'s text, but for white space around and between words.
+        """
+        pieces = [self.decode([token]) for token in tokens]
+        owners = [i for i, piece in enumerate(pieces) for _ in piece]
+        return [
+            (word.group(), slice(owners[word.start()], owners[word.end() - 1] + 1))
+            for word in re.finditer(r"\S+", "".join(pieces))
+        ]
 
     @abstractmethod
     def unknown(self, text: str) -> set[str]:

@@ -40,6 +40,7 @@ class TrainerConfig:
     validate_every: int = MISSING
     patience: int = MISSING
     max_skipped: int = MISSING
+    stuck_after: int = MISSING
     log_every: int = MISSING
     checkpoint_minutes: float = MISSING
     num_pairs: int = MISSING
@@ -83,13 +84,13 @@ class CheckpointConfig:
     threads: int | None = None
     trusted_targets: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
-    decoder: Any = MISSING
 
 
 @dataclass
 class EvaluateConfig(CheckpointConfig):
     """configs/evaluate.yaml."""
 
+    decoder: Any = MISSING
     manifest: list[str] | None = None
     batch_seconds: float = MISSING
     max_utterances: int = MISSING
@@ -100,9 +101,53 @@ class EvaluateConfig(CheckpointConfig):
 class TranscribeConfig(CheckpointConfig):
     """configs/transcribe.yaml."""
 
+    decoder: Any = MISSING
+    format: list[str] = MISSING
     raw: str | None = None
     max_seconds: float = MISSING
     batch_size: int = MISSING
+
+
+@dataclass
+class AlignConfig(CheckpointConfig):
+    """configs/align.yaml."""
+
+    text: str | None = None
+    words: str | None = None
+    format: list[str] = MISSING
+    case: str = MISSING
+    punctuation: str = MISSING
+    min_confidence: float = MISSING
+    raw: str | None = None
+    max_seconds: float = MISSING
+    batch_size: int = MISSING
+
+
+@dataclass
+class PosteriorsConfig:
+    """What an array of posteriors holds."""
+
+    kind: str | None = None
+    layout: str | None = None
+    blank: Any = None
+    epsilon: float = MISSING
+    array: str | None = None
+    lengths: str | None = None
+
+
+@dataclass
+class DecodeConfig:
+    """configs/decode.yaml."""
+
+    posteriors: PosteriorsConfig = field(default_factory=PosteriorsConfig)
+    tokens: str | None = None
+    space: str | None = None
+    references: str | None = None
+    output: str | None = None
+    batch_size: int = MISSING
+    trusted_targets: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    decoder: Any = MISSING
 
 
 @dataclass
@@ -132,3 +177,5 @@ def register_schemas() -> None:
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="transcribe_schema", node=TranscribeConfig)
+    store.store(name="align_schema", node=AlignConfig)
+    store.store(name="decode_schema", node=DecodeConfig)

@@ -21,7 +21,10 @@ FLOORS = [
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 # Beside base.py, what a part's data types live in: anybody above may import these.
 OPEN = {
-    **dict.fromkeys(["core", "ctc", "scoring", "wiring", "training", "data", "recognizer"]),
+    **dict.fromkeys(
+        ["core", "ctc", "scoring", "wiring", "training", "data", "recognizer", "reporting"]
+    ),
+    "tokenizer": {"base", "symbols"},  # symbols: made of a user's file, not of a configuration
     "corpus": {"base", "manifest", "preparation", "report"},
 }
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
