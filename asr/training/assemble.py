@@ -14,12 +14,13 @@ from torch import nn
 
 from asr.core.checkpoint import load_checkpoint
 from asr.corpus.manifest import Manifest, read_manifest
-from asr.ctc.loss import min_frames
 from asr.data.dataset import SpeechDataset
 from asr.data.loader import TrainingData
 from asr.recognizer.recognizer import Recognizer
 from asr.scoring.score import score
 from asr.tokenizer.base import Tokenizer
+from asr.training.fit import Fit, check_transcripts
+from asr.training.health import Health
 from asr.training.trainer import Trainer
 from asr.wiring.build import (
     build,
@@ -64,7 +65,7 @@ def assemble(config: Any, name: str, say: Say) -> Trainer:
         recognizer = build_recognizer(plain, tokenizer, trusted)
     else:
         recognizer = _fresh_recognizer(plain, train, trusted, say)
-    _check_transcripts(train, recognizer, config.data.max_infeasible, say)
+    fit = check_transcripts(train, recognizer, config.data.max_infeasible, say)
     recognizer.to(device)
     header = {
         "config": plain,
@@ -73,7 +74,7 @@ def assemble(config: Any, name: str, say: Say) -> Trainer:
         "versions": _versions(),
         "data": _data_digest(train),
     }
-    trainer = _trainer(config, recognizer, train, weights, dev, folder, header, trusted)
+    trainer = _trainer(config, recognizer, train, weights, fit, dev, folder, header, trusted)
     if last is not None:
         trainer.restore(last)
         _warn_of_changes(header, last, say)
@@ -87,6 +88,7 @@ def _trainer(
     recognizer: Recognizer,
     train: Manifest,
     weights: NDArray[np.float64] | None,
+    fit: Fit,
     dev: Manifest,
     folder: Path,
     header: dict[str, Any],
@@ -127,10 +129,11 @@ def _trainer(
             pin_memory=device.type == "cuda",
         ),
         lambda shipped, progress: validate(shipped, progress=progress),
+        Health(fit, len(tokenizer), config.trainer.stuck_after),
         folder,
         header,
         seed=config.seed,
-        **plain_config(config.trainer),
+        **{k: v for k, v in plain_config(config.trainer).items() if k != "stuck_after"},
     )
 
 
@@ -211,37 +214,6 @@ def _kept(manifest: Manifest, shortest: float, longest: float, say: Say) -> Mani
     return Manifest(kept, manifest.name)
 
 
-def _check_transcripts(train: Manifest, recognizer: Recognizer, allowed: float, say: Say) -> None:
-    """Symbols outside the alphabet, and transcripts too long for their audio, before training."""
-    samples = np.rint(train.durations * recognizer.features.sample_rate).astype(np.int64)
-    frames = recognizer.output_lengths(torch.from_numpy(samples)).tolist()
-    bad = []
-    for i, utterance in enumerate(train):
-        try:
-            tokens = recognizer.tokenizer.encode(utterance.text)
-        except ValueError as error:
-            raise ValueError(f"{train.name}: utterance {utterance.id}: {error}") from None
-        if frames[i] < min_frames(tokens):
-            bad.append(i)
-    if not bad:
-        return
-    worst = "".join(
-        f"\n  {train[i].id}: {min_frames(recognizer.tokenizer.encode(train[i].text))} frames "
-        f"needed, {frames[i]} there, from {train[i].duration:.2f} s: {train[i].text!r}"
-        for i in bad[:5]
-    )
-    message = (
-        f"{train.name}: {len(bad)} of {len(train)} transcripts are too long for their audio at the "
-        f"model's output rate and teach nothing:{worst}"
-    )
-    if len(bad) > allowed * len(train):
-        raise ValueError(
-            f"{message}\nThat is more than data.max_infeasible={allowed:g}. Mend the transcripts, "
-            "or lessen the model's strides, or allow more"
-        )
-    say("warning: " + message)
-
-
 def _parameter_groups(recognizer: nn.Module) -> list[dict[str, Any]]:
     """Weight decay on matrices and kernels only: biases and norms have no reason to shrink."""
     decayed = [p for p in recognizer.parameters() if p.dim() > 1]
@@ -283,6 +255,8 @@ def _announce(trainer: Trainer, train: Manifest, dev: Manifest, resumed: bool, s
     say(f"model     {type(recognizer.model).__name__}, {recognizer.num_parameters / 1e6:.2f} M "
         f"parameters, {len(recognizer.tokenizer)} tokens, on {trainer.device} "
         f"({torch.get_num_threads()} threads)")  # fmt: skip
+    say(f"loss      untrained {trainer.health.untrained:.2f} nats per token, "
+        f"without listening {trainer.health.deaf:.2f}")  # fmt: skip
     say(f"run       {trainer.folder}   (tensorboard --logdir {trainer.folder.parent})")
     if resumed:
         say(f"resuming  at epoch {trainer.state.epoch + 1}, update {trainer.state.step}")

@@ -11,6 +11,7 @@ class TrainState:
     epoch, batch: the next update. step: updates done. validated: the step of the last validation.
     best_wer: lowest validation WER so far. stale: validations since then.
     skipped: updates in a row that were not made because a loss or gradient was not finite.
+    diagnosed: whether the user was told that the model is stuck.
     """
 
     epoch: int = 0
@@ -20,3 +21,4 @@ class TrainState:
     best_wer: float = math.inf
     stale: int = 0
     skipped: int = 0
+    diagnosed: bool = False

@@ -114,6 +114,16 @@ class Tracker:
             f"CER {100 * report.characters.rate:.2f}{' best' if better else ''}"
         )
 
+    def diagnosed(self, step: int, text: str) -> None:
+        """What is wrong with a run that learns nothing."""
+        self._board.add_text("health", text.replace("\n", "\n\n"), step)
+        self.line(f"health    {text}")
+
+    def history(self) -> list[dict[str, float | None]]:
+        """What `trained` wrote so far, also before a resume."""
+        lines = map(json.loads, self.metrics_path.read_text(encoding="utf-8").splitlines())
+        return [fields for fields in lines if "train/loss" in fields]
+
     def line(self, text: str) -> None:
         """One line on the terminal, above the bars."""
         self.console.print(text, markup=False)

@@ -24,6 +24,7 @@ from asr.objective.base import Objective, Outcome
 from asr.recognizer.recognizer import Recognizer
 from asr.scoring.score import Report
 from asr.training.average import averaged
+from asr.training.health import Health, WeightProbe
 from asr.training.interrupt import Interrupt
 from asr.training.schedule import Schedule
 from asr.training.state import TrainState
@@ -54,6 +55,7 @@ class Trainer:
         schedule: Schedule,
         data: TrainingData,
         validate: Callable[[Recognizer, Callable[[int, int], None]], Report],
+        health: Health,
         folder: Path,
         header: dict[str, Any],
         *,
@@ -77,6 +79,8 @@ class Trainer:
             )
         self.recognizer, self.objective, self.optimizer = recognizer, objective, optimizer
         self.schedule, self.data, self.validate = schedule, data, validate
+        self.health = health
+        self.probe = WeightProbe(list(recognizer.parameters()))
         self.folder, self.header, self.seed = folder, header, seed
         self.epochs, self.precision, self.gradient_clip = epochs, precision, gradient_clip
         self.validate_every, self.patience, self.max_skipped = validate_every, patience, max_skipped
@@ -93,6 +97,7 @@ class Trainer:
     def fit(self) -> int:
         """Train to the end, an early stop or a signal; the exit code says which (0, 130, 143)."""
         with Interrupt() as self.interrupt, self._new_tracker() as self.tracker:
+            self.health.recall(self.tracker.history())
             try:
                 while not self._finished():
                     self._run_epoch()
@@ -140,6 +145,7 @@ class Trainer:
                 self.state.batch,
                 len(plan),
             )
+            self._watch(metrics, update)
             if self.state.batch == len(plan):
                 self.state.epoch, self.state.batch = epoch + 1, 0
             if self._validation_due() and not self.interrupt:
@@ -178,20 +184,23 @@ class Trainer:
         factor = self.schedule(self.state.step, epoch, self.epochs)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
+        before = self.probe.read()
         if bool(torch.isfinite(nats + norm)):
             self.state.skipped = 0
             self.optimizer.step()
             if self.average is not None:
                 self.average.update_parameters(self.recognizer)
         else:
-            for buffer, before in zip(self.recognizer.buffers(), statistics, strict=True):
-                buffer.copy_(before)  # batch norm has seen what made the loss bad
+            for buffer, saved in zip(self.recognizer.buffers(), statistics, strict=True):
+                buffer.copy_(saved)  # batch norm has seen what made the loss bad
             self._skip(update, outcomes)
         self.state.step += 1
         return {
             "train/loss": float(nats / count),
             "train/learning_rate": self.rates[0] * factor,
             "train/gradient_norm": float(norm),
+            "train/relative_step": float((self.probe.read() - before).norm() / before.norm()),
+            "train/weight_norm": float(before.norm()),
         } | _shares(outcomes, update)
 
     def _backward(self, index: int, batch: Batch) -> Outcome:
@@ -201,6 +210,13 @@ class Trainer:
             outcome = self.objective(self.recognizer, batch.to(self.device))
         outcome.nats.backward()  # type: ignore[no-untyped-call]
         return outcome
+
+    def _watch(self, metrics: dict[str, float], update: list[Batch]) -> None:
+        """Tell the user, once, if the model does not listen to the audio, and why that may be."""
+        if self.health.watch(self.state.step, metrics) and not self.state.diagnosed:
+            self.state.diagnosed = True
+            features = self.recognizer.features(update[0].waveforms.to(self.device))
+            self.tracker.diagnosed(self.state.step, self.health.diagnose(self.state.step, features))
 
     def _skip(self, update: list[Batch], outcomes: list[Outcome]) -> None:
         self.state.skipped += 1
@@ -290,11 +306,14 @@ class Trainer:
 
 def _shares(outcomes: list[Outcome], update: list[Batch]) -> dict[str, float]:
     """Shares of frames and utterances over the micro-batches of an update."""
-    total = {k: sum(int(o.metrics[k]) for o in outcomes) for k in outcomes[0].metrics}
+    total = {k: sum(float(o.metrics[k]) for o in outcomes) for k in outcomes[0].metrics}
     real = sum(int(b.waveforms.lengths.sum()) for b in update)
     return {
         "train/blank_share": total["blanks"] / max(total["frames"], 1),
-        "train/infeasible": float(total["infeasible"]),
+        "train/confident_share": total["confident"] / max(total["frames"], 1),
+        "train/entropy": total["entropy"] / max(total["frames"], 1),
+        "train/infeasible": total["infeasible"],
+        "train/infeasible_share": total["infeasible"] / sum(len(b.ids) for b in update),
         "train/padding_share": 1 - real / sum(b.waveforms.values.numel() for b in update),
     }
 

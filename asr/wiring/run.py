@@ -24,6 +24,7 @@ _FREE = {
     "trainer.checkpoint_minutes",
     "trainer.num_pairs",
     "trainer.max_skipped",
+    "trainer.stuck_after",
 }
 
 

@@ -14,7 +14,8 @@ def test_first_losses(
     new_trainer: Callable[..., Trainer],
     golden: Callable[[str, list[float]], list[float]],
 ) -> None:
-    trainer = new_trainer("run", f"model={model}", "model.dropout=0")  # its draws differ by CPU
+    # Dropout's draws differ by CPU, and AdamW's first steps make much of what rounding left.
+    trainer = new_trainer("run", f"model={model}", "model.dropout=0", "optimizer=sgd")
     plan = trainer.data.plan(0)
     losses = [
         trainer.train_step(update, i / len(plan))["train/loss"]

@@ -32,6 +32,8 @@ def test_every_number_is_on_tensorboard_and_in_metrics(
     events.Reload()
     expected = {f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm")}
     expected |= {f"train/{name}" for name in ("padding_share", "blank_share", "infeasible")}
+    expected |= {f"train/{name}" for name in ("confident_share", "entropy", "infeasible_share")}
+    expected |= {f"train/{name}" for name in ("relative_step", "weight_norm")}
     expected |= {f"validation/{name}" for name in ("loss", "wer", "cer")}
     expected |= {"time/audio_seconds_per_second", "time/validation_seconds"}
     assert set(events.Tags()["scalars"]) == expected

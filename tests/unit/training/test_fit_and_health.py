@@ -1,0 +1,104 @@
+"""Reference losses are what they claim, and the check before training counts what does not fit."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from asr.corpus.manifest import Manifest, Utterance
+from asr.ctc.loss import min_frames, posterior_limit
+from asr.tokenizer.char import Char
+from asr.training.fit import Fit, check_transcripts
+from asr.training.health import Health, deaf_loss, untrained_loss
+from asr.wiring.build import build_recognizer
+
+TEXTS = ["ab", "aab", "b", "abab"]
+
+
+def fit_of(tokens: list[tuple[int, ...]], frames: list[int]) -> Fit:
+    return Fit(tuple(tokens), np.array(frames), np.array([min_frames(t) for t in tokens]))
+
+
+def test_untrained_loss_counts_alignments() -> None:
+    fit = fit_of([(1, 2), (1, 1)], [4, 4])
+
+    def paths(tokens: tuple[int, ...]) -> int:
+        return sum(
+            tuple(s for s, _ in itertools.groupby(path) if s) == tokens
+            for path in itertools.product(range(3), repeat=4)
+        )
+
+    expected = sum(4 * math.log(3) - math.log(paths(t)) for t in fit.tokens) / 4
+    assert untrained_loss(fit, 3) == pytest.approx(expected, rel=1e-5)
+
+
+def test_no_constant_model_is_much_better_than_the_deaf_one() -> None:
+    rng = np.random.default_rng(0)
+    tokens = [tuple(rng.choice([1, 1, 1, 2, 3], 6).tolist()) for _ in range(30)]
+    fit = fit_of(tokens, [20] * 30)
+    found = deaf_loss(fit, 4)
+    logits = torch.zeros(4, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.1)
+    targets = torch.tensor(tokens)
+    for _ in range(200):
+        values = logits.log_softmax(-1).expand(20, 30, -1)
+        loss = torch.nn.functional.ctc_loss(
+            values, targets, torch.full((30,), 20), torch.full((30,), 6), reduction="sum"
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert 0.999 <= found * 180 / loss.item() <= 1.05
+    assert found < untrained_loss(fit, 4)
+
+
+def test_nothing_fits() -> None:
+    assert math.isnan(deaf_loss(fit_of([(1, 1)], [2]), 3))
+
+
+def test_the_limit_of_a_second_softmax() -> None:
+    sure = torch.tensor([1.0, 0, 0, 0]).softmax(-1)
+    assert float(sure.max()) == pytest.approx(posterior_limit(4))
+
+
+def test_stuck_after_is_checked() -> None:
+    with pytest.raises(ValueError, match="stuck_after=-1"):
+        Health(fit_of([(1,)], [3]), 3, -1)
+
+
+def manifest(*durations: float) -> Manifest:
+    rows = enumerate(zip(durations, TEXTS, strict=True))
+    return Manifest([Utterance(f"u{i}", "x.wav", d, text) for i, (d, text) in rows], "mine")
+
+
+@pytest.fixture
+def recognizer(compose_config):
+    config = compose_config("train", "experiment=tones")  # 40 ms a frame
+
+    return build_recognizer(config, Char(["a", "b"]))
+
+
+def test_what_does_not_fit_is_counted_with_its_remedy(recognizer) -> None:
+    said: list[str] = []
+    # 0.035 s are 4 frames of features, 1 of output; `aab` needs 4, so that even a stride of 1 fits
+    fit = check_transcripts(manifest(1, 0.035, 1, 0.075), recognizer, 0.5, said.append)
+    assert fit.frames.tolist() == [26, 1, 26, 2] and fit.needed.tolist() == [2, 4, 1, 4]
+    assert "2 of 4 transcripts are too long" in said[0] and "40 ms a frame" in said[0]
+    assert said[0].index("u1: 4 frames needed, 1 there, from 0.04 s: 'aab'") < said[0].index("u3:")
+    assert "stride is 4 frames of 10 ms: with 3 (30 ms) 2 would" in said[0]
+    assert "with 1 (10 ms) none would" in said[0]
+    with pytest.raises(ValueError, match=r"more than data\.max_infeasible=0\.25"):
+        check_transcripts(manifest(1, 0.035, 1, 0.075), recognizer, 0.25, said.append)
+    with pytest.raises(ValueError, match="at a stride of 1, still 1 would"):
+        check_transcripts(manifest(1, 0.011, 1, 1), recognizer, 0, said.append)
+    assert len(said) == 1 and check_transcripts(manifest(1, 1, 1, 1), recognizer, 0, said.append)
+    assert len(said) == 1
+
+
+def test_only_the_worst_ten_are_shown(recognizer) -> None:
+    many = Manifest([Utterance(f"u{i}", "x", 0.01 + i / 1000, "a" * 30) for i in range(25)], "mine")
+    with pytest.raises(ValueError, match="25 of 25") as error:
+        check_transcripts(many, recognizer, 0, print)
+    assert str(error.value).count("frames needed") == 10
