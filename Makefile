@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint type test test-all data train eval tensorboard golden clean
+.PHONY: help install lint type test test-all data train eval tensorboard parity golden clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -53,9 +53,18 @@ eval: install  ## Word error rate of the latest run, or of run=NAME, on its test
 tensorboard: install  ## Show the curves of all runs at http://localhost:6006
 	$(VENV)/bin/tensorboard --logdir runs
 
+.parity_env/.installed: scripts/parity/requirements.txt
+	$(PYTHON) -m venv .parity_env
+	.parity_env/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+parity: install .parity_env/.installed  ## Hold our loss against TensorFlow, Keras and optax, live
+	.parity_env/bin/python scripts/parity/frameworks.py .parity_env/parity.json
+	$(RUN) scripts/parity/compare.py .parity_env/parity.json --record
+
 golden: install  ## Rewrite the recorded numbers that tests compare with
 	$(RUN) -m pytest -n auto -m 'not bench' tests --golden
 
 clean:  ## Remove the environment and caches; runs and data stay
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .parity_env *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
