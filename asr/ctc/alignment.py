@@ -94,8 +94,7 @@ class _Lattice:
         self.symbols = tokens.values.new_full((len(tokens.values), size), BLANK)  # (B, S)
         self.symbols[:, 1::2] = tokens.values * tokens.mask
         self.last = 2 * tokens.lengths  # (B,)
-        skips = self.symbols[:, 2:] != self.symbols[:, :-2]
-        skips[:, ::2] = False  # a blank is never skipped to
+        skips = self.symbols[:, 2:] != self.symbols[:, :-2]  # never to a blank: they are equal
         self.skips = F.pad(skips, (2, 0))[:, :size]  # (B, S)
         # Sums over hours of frames would round in float32.
         kind = log_probs.values.device.type

@@ -170,3 +170,15 @@ def test_min_frames_is_where_feasible_begins(tokens: list[int]) -> None:
     padded = Padded(torch.tensor([tokens]).long(), torch.tensor([len(tokens)]))
     assert feasible(torch.tensor([frames]), padded).item()
     assert not feasible(torch.tensor([frames - 1]), padded).item()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_what_is_refused_is_nan_and_the_rest_is_not():
+    values = torch.where(
+        torch.tensor([True, False])[:, None, None], logits(), logits().log_softmax(-1)
+    )
+    loss = ctc_loss(Padded(values, LENGTHS).to("cuda"), TOKENS.to("cuda"))
+    assert loss.isnan().tolist() == [True, False]
+    wrong = TOKENS._replace(values=TOKENS.values.masked_fill(TOKENS.values == 3, 99))
+    loss = ctc_loss(Padded(logits().log_softmax(-1), LENGTHS).to("cuda"), wrong.to("cuda"))
+    assert loss.isnan().tolist() == [False, True]

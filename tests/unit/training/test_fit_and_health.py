@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from asr.core.padded import Padded
 from asr.corpus.manifest import Manifest, Utterance
 from asr.ctc.loss import min_frames, posterior_limit
 from asr.tokenizer.char import Char
@@ -61,6 +62,28 @@ def test_nothing_fits() -> None:
 def test_the_limit_of_a_second_softmax() -> None:
     sure = torch.tensor([1.0, 0, 0, 0]).softmax(-1)
     assert float(sure.max()) == pytest.approx(posterior_limit(4))
+
+
+@pytest.mark.parametrize(
+    ("change", "symptom"),
+    [
+        ({}, None),
+        ({"train/confident_share": 0.0}, "sure of nothing: no posterior exceeded 0.576"),
+        ({"train/infeasible_share": 0.6}, "most transcripts do not fit"),
+        ({"train/loss": 9.0}, "does not listen"),
+        ({"train/loss": math.nan}, "does not listen"),
+    ],
+)
+def test_each_symptom_is_enough_at_the_asked_update_only(change: dict, symptom: str) -> None:
+    health = Health(fit_of([(1, 2)] * 4, [9] * 4), 3, 30)
+    healthy = {"train/loss": 0.1, "train/confident_share": 0.9, "train/infeasible_share": 0.0}
+    health.recall([healthy | {"train/weight_norm": 1.0, "train/relative_step": 1e-3}] * 3)
+    for step in range(1, 30):
+        assert not health.watch(step, healthy | change)
+    assert health.watch(30, healthy | change) == (symptom is not None)
+    features = Padded(torch.randn(1, 50, 4), torch.tensor([50]))
+    if symptom is not None:
+        assert symptom in health.diagnose(30, features)
 
 
 def test_stuck_after_is_checked() -> None:
