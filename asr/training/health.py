@@ -110,22 +110,25 @@ class Health:
         finite = values[np.isfinite(values)]
         return float(finite.mean()) if 2 * len(finite) > len(values) else math.nan
 
-    def diagnose(self, step: int, features: Padded) -> str:
-        """Plain words: what is seen, and the likely causes, the likeliest first.
+    def causes(self, features: Padded) -> list[Evidence]:
+        """What may be wrong, the likeliest first; what nothing points to, in the usual order.
 
         features: (B, T, F) as the model sees them, of any batch.
         """
-        causes = [
+        usual = [
             self._learning_rate(),
             self._subsampling(),
             self._transcripts(),
             _normalisation(features),
             self._softmax_twice(),
         ]
-        causes.sort(key=lambda evidence: -evidence.strength)  # stable: else in this order
+        return sorted(usual, key=lambda evidence: -evidence.strength)
+
+    def diagnose(self, step: int, features: Padded) -> str:
+        """Plain words: what is seen, and the causes of it; features as for `causes`."""
         lines = [
             f"{number}. {evidence.cause}: {evidence.finding}"
-            for number, evidence in enumerate(causes, start=1)
+            for number, evidence in enumerate(self.causes(features), start=1)
         ]
         return (
             f"after {step} updates {self._symptom()}. Loss {self._mean('train/loss'):.2f} nats per "

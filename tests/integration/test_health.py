@@ -48,10 +48,15 @@ def test_a_planted_cause_is_named_first_or_second(
     planted: str, new_trainer: Callable[..., Trainer], capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, options = CAUSES[planted]
-    out = told(new_trainer("stuck", *SHORT, *options), capsys)
+    trainer = new_trainer("stuck", *SHORT, *options)
+    out = told(trainer, capsys)
     assert out.count("health ") == 1
     assert any(name in line for line in causes(out)[:2]), out
     assert len(causes(out)) == 5
+    # Not by the usual order alone: something was found that points to it.
+    waveforms = next(trainer.data.updates(trainer.data.plan(0)))[0].waveforms
+    found = trainer.health.causes(trainer.recognizer.features(waveforms))
+    assert next(e.strength for e in found if name in e.cause) > 0.5
 
 
 def rewritten(tones: Path, tmp_path: Path, change: Callable[[list[dict]], None]) -> str:

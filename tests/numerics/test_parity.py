@@ -145,6 +145,9 @@ def test_a_second_log_softmax_changes_nothing(utterance):
     once = loss_and_gradient(logits, lambda x: x.log_softmax(-1), tokens)
     twice = loss_and_gradient(logits, lambda x: x.log_softmax(-1).log_softmax(-1), tokens)
     torch.testing.assert_close(twice, once)
+    # The gradient has the softmax folded in: it already is that of the logits.
+    folded = loss_and_gradient(logits.log_softmax(-1), lambda x: x, tokens)
+    torch.testing.assert_close(folded, once)
 
 
 @settings(deadline=None, max_examples=40)
