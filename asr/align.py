@@ -16,6 +16,7 @@ def main(config: DictConfig) -> None:
     """Align each recording; one that cannot be is named, and the rest is done."""
     from pathlib import Path
 
+    from asr.core.audio import audio_info
     from asr.core.progress import progress_bar
     from asr.corpus.manifest import read_manifest
     from asr.data.dataset import SpeechDataset
@@ -62,12 +63,13 @@ def main(config: DictConfig) -> None:
     for name, file in audio.items():
         try:
             text = text_of(file, config.text, config.words)
-            done(align_file(
-                recognizer, name, file,
-                spoken_words(text, case=config.case, punctuation=config.punctuation),
-                pieces(recognizer, file, max_seconds=config.max_seconds,
-                       batch_size=config.batch_size, raw=config.raw),
-            ))  # fmt: skip
+            words = spoken_words(text, case=config.case, punctuation=config.punctuation)
+            with progress_bar(f"hearing {name}", audio_info(file, config.raw).duration) as advance:
+                batches = pieces(
+                    recognizer, file, max_seconds=config.max_seconds,
+                    batch_size=config.batch_size, raw=config.raw, heard=advance,
+                )  # fmt: skip
+                done(align_file(recognizer, name, file, words, batches, raw=config.raw))
         except ValueError as error:
             leave_out(name, str(error))
     if left_out:

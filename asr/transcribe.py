@@ -50,7 +50,7 @@ def main(config: DictConfig) -> None:
             continue
         if config.output is None and len(files) > 1 and config.format == ["text"]:
             sys.stdout.write(f"{file}\t")
-        deliver(TimedText(name, str(file), 0.0, done, tuple(words)))
+        deliver(TimedText(name, str(file), 0.0, done, tuple(words), config.raw))
     if failed:
         raise ValueError(f"{failed} of {len(files)} files could not be transcribed; see above")
 

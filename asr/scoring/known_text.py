@@ -24,6 +24,8 @@ def align_file(
     path: Path,
     words: Sequence[tuple[str, str]],
     batches: Iterable[Sequence[Piece]],
+    *,
+    raw: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TimedText:
     """Find known words in a recording of any length.
@@ -50,7 +52,7 @@ def align_file(
     target = Padded.stack([torch.tensor(tokens, dtype=torch.int64)]).to(log_probs.device)
     duration = parts[-1].offset + parts[-1].duration
     found = words_of(recognizer, tokens, align(one, target, progress)[0], centres, duration)
-    return TimedText(name, str(path), 0.0, duration, tuple(_as_shown(found, words)))
+    return TimedText(name, str(path), 0.0, duration, tuple(_as_shown(found, words)), raw)
 
 
 def text_of(path: Path, text: str | None, words: str | None) -> str:

@@ -1,6 +1,6 @@
 """Recordings of any length: cut at pauses, recognised in pieces; their text, words and times."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -70,8 +70,11 @@ def pieces(
     max_seconds: float,
     batch_size: int,
     raw: str | None = None,
+    heard: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[list[Piece]]:
     """Yield a recording's pieces, a batch of them at a time, in memory bounded by a batch.
+
+    heard: called with the seconds of audio in each batch.
 
     Raises:
         ValueError: the file cannot be read, or an option is out of range.
@@ -85,6 +88,7 @@ def pieces(
         waveforms = Padded.stack([torch.from_numpy(s.waveform) for s in batch])  # (B, N)
         log_probs = recognizer(waveforms.to(device))  # (B, T', V)
         lengths = log_probs.lengths.tolist()
+        heard(int(waveforms.lengths.sum()) / rate)
         yield [
             Piece(segment.offset, len(segment.waveform) / rate, values[:frames])
             for segment, values, frames in zip(batch, log_probs.values, lengths, strict=True)
