@@ -54,7 +54,7 @@ tensorboard: install  ## Show the curves of all runs at http://localhost:6006
 	$(VENV)/bin/tensorboard --logdir runs
 
 .parity_env/.installed: scripts/parity/requirements.txt
-	$(PYTHON) -m venv .parity_env
+	$(PYTHON) -m venv --clear .parity_env
 	.parity_env/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
