@@ -176,7 +176,7 @@ def _cues(words: Sequence[Word]) -> list[tuple[float, float, str]]:
             groups[-1].append(word)
         else:
             groups.append([word])
-    limits = [group[0].start for group in groups[1:]] + [math.inf]
+    limits = [group[0].start for group in groups[1:]] + [math.inf] * bool(groups)
     return [
         (
             group[0].start,
