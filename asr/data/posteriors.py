@@ -80,10 +80,10 @@ def _check_kind(batch: Padded, kind: str | None, epsilon: float, path: Path) -> 
         raise ValueError(
             f"posteriors.kind={kind}: declare what {path} holds: {', '.join(KINDS)}. {_SEEN[seen]}"
         )
-    if seen != kind:
+    if len(rows) and seen != kind:
         raise ValueError(
             f"posteriors.kind={kind}, but {path} does not hold that. {_SEEN[seen]}"
-            + _worst(batch, kind)
+            + (_worst(batch, kind) if seen == "logits" else "")
         )
     if epsilon < 0 or (epsilon and kind != "probabilities"):
         raise ValueError(
@@ -102,8 +102,6 @@ _SEEN = {
 def _worst(batch: Padded, kind: str) -> str:
     """The frame that is farthest from what was declared."""
     values = batch.values.double()
-    if kind == "logits":
-        return ""
     sums = values.sum(-1) if kind == "probabilities" else values.exp().sum(-1)  # (B, T)
     gaps = (sums - 1).abs().nan_to_num(torch.inf).masked_fill(~batch.mask, -1)
     row, frame = divmod(int(gaps.argmax()), gaps.shape[1])
@@ -131,10 +129,10 @@ def blank_index(blank: str | int | None, size: int) -> int:
 
 def _read_array(path: Path, name: str | None) -> NDArray[np.floating]:
     found = _open(path, name)
-    if found.dtype.kind not in "f" or found.ndim not in (2, 3) or 0 in found.shape[-1:]:
+    if found.dtype.kind not in "f" or found.ndim not in (2, 3) or 0 in found.shape:
         raise ValueError(
             f"{path}: the array is {found.dtype} of shape {found.shape}; posteriors are floating "
-            "point, of two or three axes"
+            "point, of two or three axes, none of them empty"
         )
     # Torch knows neither the other byte order nor long doubles.
     native = found.dtype.newbyteorder("=") if found.itemsize <= 8 else np.float64

@@ -62,7 +62,7 @@ def test_epsilon_is_what_keras_adds(tmp_path: Path) -> None:
     [
         (PROBABILITIES, "log_probs", "lies in .0, 1. and sums to one"),
         (PROBABILITIES, "logits", "lies in .0, 1. and sums to one"),
-        (LOG_PROBS.numpy(), "probabilities", "as those of log-probabilities do.* sums to"),
+        (LOG_PROBS.numpy(), "probabilities", "as those of log-probabilities do"),
         (LOG_PROBS.numpy(), "logits", "as those of log-probabilities do"),
         (LOGITS, "log_probs", "normalised neither"),
         (LOGITS, "probabilities", "normalised neither"),
@@ -143,6 +143,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             read_posteriors(tmp_path / name, **DECLARED)
     with pytest.raises(ValueError, match="the array is int64"):
         read_posteriors(saved(tmp_path, np.zeros((2, 3), dtype=np.int64)), **DECLARED)
+    for shape in ((2, 0, 4), (0, 5, 4), (2, 5, 0)):
+        with pytest.raises(ValueError, match="none of them empty"):
+            read_posteriors(saved(tmp_path, np.zeros(shape)), **DECLARED)
     spoilt = LOG_PROBS.numpy().copy()
     spoilt[1, 3, 2] = np.nan
     with pytest.raises(ValueError, match="frame 3 of utterance 1 holds NaN"):
