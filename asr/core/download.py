@@ -19,7 +19,7 @@ from asr.core.progress import progress_bar
 
 _BLOCK_BYTES = 1 << 18
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # statuses that another try may cure
-_BY_HAND = "fetch it by hand, unpack it, and name its folder with corpus.root="
+_BY_HAND = "fetch it by hand and name it: a corpus, unpacked, by corpus.root=FOLDER"
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 
 _log = logging.getLogger(__name__)

@@ -1,7 +1,8 @@
 """Progress on stderr with the time that remains; silent where stderr is not a terminal."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -15,10 +16,16 @@ from rich.progress import (
 )
 
 
+class Advance(Protocol):
+    """Moves a bar on by so many steps or bytes, and may say anew what is being done."""
+
+    def __call__(self, amount: float, description: str | None = None) -> None: ...
+
+
 @contextmanager
 def progress_bar(
     description: str, total: float | None, *, in_bytes: bool = False
-) -> Iterator[Callable[[float], None]]:
+) -> Iterator[Advance]:
     """Show a bar while the block runs.
 
     Args:
@@ -27,11 +34,15 @@ def progress_bar(
         in_bytes: whether to show sizes and speeds instead of counts.
 
     Yields:
-        A function that advances the bar by so many steps or bytes.
+        A function that advances the bar by so many steps or bytes; see `Advance`.
     """
     console = Console(stderr=True)
     counts = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
     columns = (TextColumn("{task.description}"), BarColumn(), *counts, TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(description, total=total)
-        yield lambda amount: progress.advance(task, amount)
+
+        def advance(amount: float, description: str | None = None) -> None:
+            progress.update(task, advance=amount, description=description)
+
+        yield advance

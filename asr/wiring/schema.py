@@ -98,6 +98,21 @@ class EvaluateConfig(CheckpointConfig):
 
 
 @dataclass
+class TuneConfig(CheckpointConfig):
+    """configs/tune.yaml."""
+
+    decoder: Any = MISSING
+    manifest: list[str] | None = None
+    force: bool = MISSING
+    search: dict[str, Any] = field(default_factory=dict)
+    trials: int = MISSING
+    seed: int = MISSING
+    batch_seconds: float = MISSING
+    max_utterances: int = MISSING
+    workers: int = MISSING
+
+
+@dataclass
 class TranscribeConfig(CheckpointConfig):
     """configs/transcribe.yaml."""
 
@@ -151,6 +166,29 @@ class DecodeConfig:
 
 
 @dataclass
+class LmConfig:
+    """configs/lm.yaml."""
+
+    text: Any = None
+    published: str | None = None
+    arpa: str | None = None
+    perplexity: Any = None
+    output: str = MISSING
+    folder: str = MISSING
+    order: int = MISSING
+    unit: str = MISSING
+    normalise: bool = MISSING
+    case: str = MISSING
+    punctuation: str = MISSING
+    vocabulary: str | None = None
+    min_count: int = MISSING
+    prune: list[int] = MISSING
+    entropy_threshold: float = MISSING
+    discount_fallback: list[float] | None = None
+    inputs: list[str] = field(default_factory=list)
+
+
+@dataclass
 class TextConfig:
     """How transcripts are normalised."""
 
@@ -176,6 +214,8 @@ def register_schemas() -> None:
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="tune_schema", node=TuneConfig)
     store.store(name="transcribe_schema", node=TranscribeConfig)
     store.store(name="align_schema", node=AlignConfig)
     store.store(name="decode_schema", node=DecodeConfig)
+    store.store(name="lm_schema", node=LmConfig)

@@ -22,7 +22,17 @@ FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 # Beside base.py, what a part's data types live in: anybody above may import these.
 OPEN = {
     **dict.fromkeys(
-        ["core", "ctc", "scoring", "wiring", "training", "data", "recognizer", "reporting"]
+        [
+            "core",
+            "ctc",
+            "language_model",
+            "scoring",
+            "wiring",
+            "training",
+            "data",
+            "recognizer",
+            "reporting",
+        ]
     ),
     "tokenizer": {"base", "symbols"},  # symbols: made of a user's file, not of a configuration
     "corpus": {"base", "manifest", "preparation", "report"},

@@ -138,7 +138,9 @@ def test_alone_is_as_in_a_batch(name: str, normalise: bool, lengths: list[int], 
     assert batch.lengths.tolist() == [n // 160 + 1 if n else 0 for n in lengths]
     for values, length, waveform in zip(*batch, waveforms, strict=True):
         alone = module(Padded.stack([waveform])).values[0]
-        torch.testing.assert_close(values[:length], alone[:length], atol=1e-5, rtol=0)
+        # Of two frames that hardly differ, dividing by their spread magnifies rounding.
+        atol = 1e-4 if normalise else 1e-5
+        torch.testing.assert_close(values[:length], alone[:length], atol=atol, rtol=0)
         assert (values[length:] == 0).all()
 
 
