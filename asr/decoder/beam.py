@@ -145,8 +145,12 @@ class Beam(Decoder):
         )
         values = frozen(values)
 
+        best: list[list[Hypothesis]] = [[] for _ in range(count)]
+
         def decode(rows: NDArray[np.int64]) -> None:
             search(values, lengths, rows, self._graph, self._scorer, self._pruning, *found)
+            for i in rows.tolist():  # while other threads are searching
+                best[i] = self._hypotheses(*(array[i] for array in found))
 
         # The longest first, in turns, a few helpings for each thread.
         order = np.argsort(-lengths, kind="stable")
@@ -157,7 +161,7 @@ class Beam(Decoder):
         else:
             with ThreadPoolExecutor(self.threads) as pool:
                 list(pool.map(decode, helpings))
-        return [self._hypotheses(*(array[i] for array in found)) for i in range(count)]
+        return best
 
     def _hypotheses(
         self,
@@ -171,7 +175,7 @@ class Beam(Decoder):
             if size < 0:
                 break
             own = tokens[rank, :size].tolist()
-            text = " ".join(self.tokenizer.decode(own).split())
+            text = " ".join("".join([self._texts[token] for token in own]).split())
             steps = tuple(frames[rank, :size].tolist())
             hypotheses.append(Hypothesis(text, tuple(own), float(scores[rank]), steps))
         return hypotheses or [Hypothesis("", (), -math.inf, ())]

@@ -24,18 +24,22 @@ BLANK = 0
 NO_MODEL, OF_WORDS, OF_TOKENS = range(3)
 _NONE = -1
 
-# Columns of a hypothesis: its prefix, last token, place in the lexicon, state of the language
-# model, record of times and that of the frame to come; its first child in the beam, next sibling.
-_NODE, _LAST, _PLACE, _STATE, _RECORD, _NEXT_RECORD, _CHILD, _SIBLING = range(8)
-# Its paths' probability by what they end in: a blank or the token, now and after this frame.
-_IN_BLANK, _IN_TOKEN, _TO_BLANK, _TO_TOKEN = range(4)
+# Columns of a hypothesis: its prefix, last token, place in the lexicon with the edges that leave
+# it, state of the language model, that after its word (_LATER: not asked yet), a hash of token,
+# place and state; record of times and that of the frame to come; first child in the beam, next
+# sibling, and how many of the same future are ahead of it.
+_NODE, _LAST, _PLACE, _LOW, _HIGH, _STATE, _WORD_STATE, _FUTURE, _RECORD = range(9)
+_NEXT_RECORD, _CHILD, _SIBLING, _AHEAD, _COLUMNS = range(9, 14)
+_LATER = -2
+# Its paths' probability by what they end in: a blank or the token, now and after this frame; what
+# ending its word is worth (before the language model was asked: at most).
+_IN_BLANK, _IN_TOKEN, _WORTH, _TO_BLANK, _TO_TOKEN = range(5)
 # Columns of a prefix that is found: slot of its parent, token, place, state; probability, factor.
 _FROM, _BY, _TO, _AFTER = range(4)
 _MASS, _FACTOR = range(2)
 # Columns of a node of the tree of prefixes: parent, token, first child, next sibling, slot in the
-# beam, state after its word; what was paid to enter it, and to end its word (-1: not known yet).
-_UP, _TOKEN, _DOWN, _BESIDE, _SLOT, _WORD_STATE = range(6)
-_ENTER, _END = range(2)
+# beam.
+_UP, _TOKEN, _DOWN, _BESIDE, _SLOT = range(5)
 
 
 class Graph(NamedTuple):
@@ -115,21 +119,21 @@ def search(
 ) -> None:
     """Decode some utterances of a batch, one after the other."""
     size, vocabulary = pruning.beam_size, log_probs.shape[2]
-    beam, next_beam = np.empty((size, 8), np.int32), np.empty((size, 8), np.int32)
-    mass, next_mass = np.empty((size, 4), np.float64), np.empty((size, 4), np.float64)
+    beam, next_beam = np.empty((size, _COLUMNS), np.int32), np.empty((size, _COLUMNS), np.int32)
+    mass, next_mass = np.empty((size, 5), np.float64), np.empty((size, 5), np.float64)
     new, new_mass = np.empty((1024, 4), np.int32), np.empty((1024, 2), np.float64)
-    tree, paid = np.empty((4096, 6), np.int32), np.empty((4096, 2), np.float64)
+    tree = np.empty((4096, 5), np.int32)
+    paid = np.empty((4096, 1), np.float64)  # the factor on the way into a node of the tree
     records = np.empty((4096, 2), np.int32)  # an earlier record and a frame
-    picked, inner = np.empty(vocabulary, np.int32), np.empty(vocabulary, np.int32)
-    gaps = np.empty(vocabulary, np.int32)
-    weights = np.zeros(vocabulary)
+    picked, weights = np.empty(vocabulary, np.int32), np.zeros(vocabulary)
     stamps = np.zeros(vocabulary + 1, np.int64)  # the last one counts
     scratch = np.empty(1024, np.float64)
     table = np.full(_power_of_two(2 * size), _NONE, np.int32)
     nbest, share = tokens.shape[1], np.exp(-pruning.beam_threshold)
+    lift, of_words = np.exp(graph.most), scorer.unit == OF_WORDS
 
     for row in rows:
-        _begin(beam, mass, tree, paid, scorer.start)
+        _begin(beam, mass, tree, paid, graph.first, scorer.start)
         n, nodes, used, scale, settled = 1, 1, 0, 0.0, False
         for t in range(lengths[row]):
             frame = log_probs[row, t]
@@ -140,13 +144,10 @@ def search(
                 scale += frame[BLANK]
                 continue
             settled = False
-            stamps[-1] += 1
-            for i in range(n):
-                stamps[beam[i, _LAST]] = stamps[-1]
-            least = _least_worth(beam, mass, n, frame, pruning.beam_threshold) - graph.most
-            count, few, fewer = _pick(frame, pruning, least, graph.spaces, stamps, picked, inner,
-                                      gaps, weights)  # fmt: skip
-            most = n * (few + fewer + 1)
+            blank = np.exp(np.float64(frame[BLANK]))
+            least = _least_worth(beam, mass, n, frame, blank, pruning.beam_threshold) - graph.most
+            few, fewer, all_ = _pick(frame, beam, n, pruning, least, graph.spaces, picked, weights)
+            most = n * (fewer + 1)
             if most > len(new):
                 new, new_mass = np.empty((2 * most, 4), np.int32), np.empty((2 * most, 2))
                 scratch = np.empty(2 * most)
@@ -154,18 +155,20 @@ def search(
                 tree, paid = _longer(tree, nodes + size), _longer(paid, nodes + size)
             if used + 2 * size > len(records):
                 records = _longer(records, used + 2 * size)
-            used = _stay(beam, mass, n, np.exp(np.float64(frame[BLANK])), weights, tree, paid,
+            used = _stay(beam, mass, n, blank, weights, tree, paid,
                          records, used, t)  # fmt: skip
-            m, floor = _extend(beam, mass, n, inner[:few], gaps[:fewer], weights, stamps, graph,
-                               scorer, share, tree, paid, new, new_mass)  # fmt: skip
-            floor, ties = _cut(mass, n, new_mass, m, floor, size, scratch)
+            m, best = _extend(beam, mass, n, picked[:few], picked[few:fewer], weights, stamps,
+                              graph, scorer, lift, share, new, new_mass)  # fmt: skip
+            floor, ties = _cut(mass, n, new_mass, m, best * share, size, scratch)
             n, nodes, used = _select(beam, mass, n, new, new_mass, m, floor, ties, next_beam,
-                                     next_mass, tree, paid, nodes, records, used, t)  # fmt: skip
+                                     next_mass, tree, paid, nodes, records, used, t,
+                                     graph, of_words)  # fmt: skip
             beam, next_beam, mass, next_mass = next_beam, beam, next_mass, mass
             if pruning.recombine and n > 1:
                 n = _recombine(beam, mass, n, nbest, tree, table)
-            scale += _rescale(mass, n)
-            for token in picked[:count]:
+            if not 1e-30 < best < 1e30:
+                scale += _rescale(mass, n, best)
+            for token in picked[:all_]:
                 weights[token] = 0.0
             if n == 0:
                 break
@@ -194,15 +197,17 @@ def _begin(
     mass: NDArray[np.float64],
     tree: NDArray[np.int32],
     paid: NDArray[np.float64],
+    first: NDArray[np.int32],
     state: int,
 ) -> None:
     """The empty prefix alone."""
     tree[0, :] = _NONE
-    tree[0, _SLOT] = 0
-    paid[0, _ENTER], paid[0, _END] = 1.0, -1.0
+    tree[0, _SLOT], paid[0, 0] = 0, 1.0
     beam[0, _NODE], beam[0, _LAST], beam[0, _PLACE] = 0, BLANK, ROOT
-    beam[0, _STATE], beam[0, _RECORD] = state, _NONE
-    mass[0, _IN_BLANK], mass[0, _IN_TOKEN] = 1.0, 0.0
+    beam[0, _LOW], beam[0, _HIGH] = first[ROOT], first[ROOT + 1]
+    beam[0, _STATE], beam[0, _WORD_STATE] = state, state
+    beam[0, _FUTURE], beam[0, _RECORD] = 0, _NONE
+    mass[0, _IN_BLANK], mass[0, _IN_TOKEN], mass[0, _WORTH] = 1.0, 0.0, 1.0
 
 
 @part
@@ -219,6 +224,7 @@ def _least_worth(
     mass: NDArray[np.float64],
     n: int,
     frame: NDArray[np.float32],
+    blank: float,
     threshold: float,
 ) -> float:
     """The log-probability of a token at which a new prefix lies `threshold` behind the best.
@@ -230,7 +236,7 @@ def _least_worth(
         both = mass[i, _IN_BLANK] + mass[i, _IN_TOKEN]
         if both > most:
             top, most = i, both
-    stay = most * np.exp(np.float64(frame[BLANK]))
+    stay = most * blank
     if beam[top, _LAST] != BLANK:
         stay += mass[top, _IN_TOKEN] * np.exp(np.float64(frame[beam[top, _LAST]]))
     return float(np.log(stay / most) - threshold)
@@ -239,48 +245,63 @@ def _least_worth(
 @part
 def _pick(
     frame: NDArray[np.float32],
+    beam: NDArray[np.int32],
+    n: int,
     pruning: Pruning,
     least: float,
     spaces: NDArray[np.int32],
-    stamps: NDArray[np.int64],
     picked: NDArray[np.int32],
-    inner: NDArray[np.int32],
-    gaps: NDArray[np.int32],
     weights: NDArray[np.float64],
 ) -> tuple[int, int, int]:
-    """The tokens of a frame that are looked at, and their probabilities.
+    """The tokens of a frame that are looked at, and their probabilities in `weights`.
 
-    Those that can extend a prefix are told apart by whether they begin with a space; inside a
-    word others are only needed if a prefix in the beam ends in them, which `stamps` says.
+    Returns:
+        Where three stretches of `picked` end: tokens inside words that may extend a prefix, tokens
+        that begin with a space, and those that are only needed because a prefix ends in them.
     """
-    count, most = 0, min(pruning.max_tokens, len(frame))
+    bar = pruning.token_threshold
+    if pruning.max_tokens < len(frame) - 1:
+        bar = max(bar, _nth_largest(frame, pruning.max_tokens, weights))
+    low = max(bar, least)
+    few = 0
     for token in range(1, len(frame)):
-        if frame[token] < pruning.token_threshold or frame[token] == -np.inf:
-            continue
-        if count < most:
-            place = count
-            count += 1
-        elif frame[token] > frame[picked[most - 1]]:
-            place = most - 1
-        else:
-            continue
-        if most < len(frame) - 1:  # the best of them, in descending order
-            while place > 0 and frame[picked[place - 1]] < frame[token]:
-                picked[place] = picked[place - 1]
-                place -= 1
-        picked[place] = token
-    few, fewer = 0, 0
-    for token in picked[:count]:
-        if spaces[token] != NO_SPACE:
-            gaps[fewer] = token
-            fewer += 1
-        elif frame[token] >= least:
-            inner[few] = token
+        if frame[token] >= low and spaces[token] == NO_SPACE and frame[token] > -np.inf:
+            picked[few] = token
             few += 1
-        elif stamps[token] != stamps[-1]:
-            continue
+    fewer = few
+    for token in range(1, len(frame)):
+        if spaces[token] != NO_SPACE and frame[token] >= bar and frame[token] > -np.inf:
+            picked[fewer] = token
+            fewer += 1
+    for token in picked[:fewer]:
         weights[token] = np.exp(np.float64(frame[token]))
-    return count, few, fewer
+    all_ = fewer
+    for i in range(n):
+        token = beam[i, _LAST]
+        if weights[token] == 0.0 and token != BLANK and frame[token] >= bar:
+            weights[token] = np.exp(np.float64(frame[token]))
+            if weights[token] > 0.0:
+                picked[all_] = token
+                all_ += 1
+    return few, fewer, all_
+
+
+@part
+def _nth_largest(frame: NDArray[np.float32], n: int, scratch: NDArray[np.float64]) -> float:
+    """The n-th largest log-probability of a frame's tokens; `scratch` is empty before and after."""
+    count = 0
+    for token in range(1, len(frame)):
+        if count == n and frame[token] <= scratch[n - 1]:
+            continue
+        place = min(count, n - 1)
+        count = min(count + 1, n)
+        while place > 0 and scratch[place - 1] < frame[token]:
+            scratch[place] = scratch[place - 1]
+            place -= 1
+        scratch[place] = frame[token]
+    least = scratch[n - 1]
+    scratch[:count] = 0.0
+    return float(least)
 
 
 @part
@@ -310,7 +331,7 @@ def _stay(
             continue
         beam[j, _SIBLING], beam[i, _CHILD] = beam[i, _CHILD], j
         given = mass[i, _IN_BLANK] + (0.0 if token == beam[i, _LAST] else mass[i, _IN_TOKEN])
-        given *= weights[token] * paid[node, _ENTER]
+        given *= weights[token] * paid[node, 0]
         if given > mass[j, _TO_BLANK] + mass[j, _TO_TOKEN]:  # most of it begins here
             records[used, 0], records[used, 1] = beam[i, _RECORD], t
             beam[j, _NEXT_RECORD] = used
@@ -330,67 +351,84 @@ def _extend(
     stamps: NDArray[np.int64],
     graph: Graph,
     scorer: Scorer,
+    lift: float,
     share: float,
-    tree: NDArray[np.int32],
-    paid: NDArray[np.float64],
     new: NDArray[np.int32],
     new_mass: NDArray[np.float64],
 ) -> tuple[int, float]:
-    """Prefixes with one token more that are not in the beam, and the least probability to keep.
+    """Prefixes with one token more that are not in the beam, and the best probability of all.
 
     inner, gaps: the picked tokens, those that begin with a space apart.
+    lift: what a step within a word is worth at most.
     share: of the best hypothesis' probability, below which nothing lives on.
     """
-    best = 0.0
+    # Each taking of an array out of a tuple is counted by numba: not in the loops.
+    edge_tokens, targets, factors, leave = graph.tokens, graph.targets, graph.factors, graph.leave
+    words, spaces, space_factors = graph.words, graph.spaces, graph.space_factors
+    flat, token_numbers = scorer.flat, scorer.tokens
+    closed = leave[ROOT] == 0.0
+    best, top, top_gap = 0.0, 0.0, 0.0
     for i in range(n):
         best = max(best, mass[i, _TO_BLANK] + mass[i, _TO_TOKEN])
+    for token in inner:
+        top = max(top, weights[token] * lift)
+    for token in gaps:
+        top_gap = max(top_gap, weights[token] * space_factors[token])
     m, floor = 0, best * share
     for i in range(n):
-        place, last = beam[i, _PLACE], beam[i, _LAST]
         after_blank = mass[i, _IN_BLANK]
         after_any = after_blank + mass[i, _IN_TOKEN]
+        useful = len(inner) if after_any * top >= floor else 0
+        breaks = len(gaps) if after_any * top_gap * mass[i, _WORTH] >= floor else 0
+        if useful + breaks == 0:
+            continue
+        place, last = beam[i, _PLACE], beam[i, _LAST]
         stamps[-1] += 1
         child = beam[i, _CHILD]
         while child != _NONE:
             stamps[beam[child, _LAST]] = stamps[-1]
             child = beam[child, _SIBLING]
-        low, high = graph.first[place], graph.first[place + 1]
+        low, high = beam[i, _LOW], beam[i, _HIGH]
         # Of a closed lexicon the few edges are looked at rather than the many tokens.
-        by_edge = graph.leave[place] == 0.0 and high - low < len(inner)
-        steps = high - low if by_edge else len(inner)
-        ending = place == ROOT or graph.words[place] >= 0
-        for k in range(steps + len(gaps) if ending else steps):
+        by_edge = closed and high - low < useful
+        steps = high - low if by_edge else useful
+        for k in range(steps + breaks):
             state = beam[i, _STATE]
             if k >= steps:
                 token = gaps[k - steps]
-                target = graph.spaces[token]
-                factor = graph.space_factors[token] * (1.0 if place == ROOT else graph.ends[place])
+                target = spaces[token]
+                factor = space_factors[token] * mass[i, _WORTH]
             elif by_edge:
-                token = graph.tokens[low + k]
-                target, factor = graph.targets[low + k], graph.factors[low + k]
+                token = edge_tokens[low + k]
+                target, factor = targets[low + k], factors[low + k]
             else:
                 token = inner[k]
-                edge = _edge(graph.tokens, low, high, token)
-                if edge != _NONE:
-                    target, factor = graph.targets[edge], graph.factors[edge]
+                edge, bound = low, high
+                while edge < bound:
+                    middle = (edge + bound) >> 1
+                    if edge_tokens[middle] < token:
+                        edge = middle + 1
+                    else:
+                        bound = middle
+                if edge < high and edge_tokens[edge] == token:
+                    target, factor = targets[edge], factors[edge]
                 else:
-                    target, factor = np.int32(OUTSIDE), graph.leave[place]
+                    target, factor = np.int32(OUTSIDE), leave[place]
             if stamps[token] == stamps[-1] or target == NOWHERE:
                 continue
             base = (after_blank if token == last else after_any) * weights[token]
             # A language model's scores are factors of at most 1: what fails without them, fails.
             if base * factor < floor or base * factor <= 0.0:
                 continue
-            if k >= steps and place != ROOT and scorer.unit == OF_WORDS:
-                node = beam[i, _NODE]
-                if paid[node, _END] < 0.0:
-                    score, after = walk(scorer.flat, state, graph.words[place])
-                    paid[node, _END] = np.exp(scorer.weight * score)
-                    tree[node, _WORD_STATE] = after
-                factor *= paid[node, _END]
-                state = tree[node, _WORD_STATE]
-            elif scorer.unit == OF_TOKENS:
-                score, after = walk(scorer.flat, state, scorer.tokens[token])
+            if k >= steps:
+                if beam[i, _WORD_STATE] == _LATER:
+                    score, after = walk(flat, state, words[place])
+                    mass[i, _WORTH] *= np.exp(scorer.weight * score)
+                    beam[i, _WORD_STATE] = after
+                    factor = space_factors[token] * mass[i, _WORTH]
+                state = beam[i, _WORD_STATE]
+            if scorer.unit == OF_TOKENS:
+                score, after = walk(flat, state, token_numbers[token])
                 factor *= np.exp(scorer.weight * score)
                 state = np.int32(after)
             found = base * factor
@@ -401,20 +439,7 @@ def _extend(
             new[m, _FROM], new[m, _BY], new[m, _TO], new[m, _AFTER] = i, token, target, state
             new_mass[m, _MASS], new_mass[m, _FACTOR] = found, factor
             m += 1
-    return m, floor
-
-
-@kernel
-def _edge(tokens: NDArray[np.int32], low: int, high: int, token: int) -> int:
-    """The edge of a node that bears a token, or none; edges are in ascending order."""
-    end = high
-    while low < high:
-        middle = (low + high) >> 1
-        if tokens[middle] < token:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < end and tokens[low] == token else _NONE
+    return m, best
 
 
 @part
@@ -428,6 +453,8 @@ def _cut(
     scratch: NDArray[np.float64],
 ) -> tuple[float, int]:
     """The least probability of the `size` best, and how many of just that are among them."""
+    if n + m <= size:
+        return floor, size
     count = 0
     for i in range(n):
         total = mass[i, _TO_BLANK] + mass[i, _TO_TOKEN]
@@ -484,8 +511,11 @@ def _select(
     records: NDArray[np.int32],
     used: int,
     t: int,
+    graph: Graph,
+    of_words: bool,
 ) -> tuple[int, int, int]:
     """Move what lives on into the next beam; of equals those that were there first."""
+    first, words, ends = graph.first, graph.words, graph.ends
     count = 0
     for i in range(n):
         node = beam[i, _NODE]
@@ -496,11 +526,12 @@ def _select(
             tree[node, _SLOT] = _NONE
             continue
         tree[node, _SLOT] = count
-        for column in (_NODE, _LAST, _PLACE, _STATE):
+        for column in range(_RECORD):
             next_beam[count, column] = beam[i, column]
         next_beam[count, _RECORD] = beam[i, _NEXT_RECORD]
         next_mass[count, _IN_BLANK] = mass[i, _TO_BLANK]
         next_mass[count, _IN_TOKEN] = mass[i, _TO_TOKEN]
+        next_mass[count, _WORTH] = mass[i, _WORTH]
         count += 1
     for k in range(m):
         if new_mass[k, _MASS] == floor:
@@ -517,11 +548,19 @@ def _select(
             nodes += 1
             tree[node, _UP], tree[node, _TOKEN], tree[node, _DOWN] = parent, token, _NONE
             tree[node, _BESIDE], tree[parent, _DOWN] = tree[parent, _DOWN], node
-            paid[node, _ENTER], paid[node, _END] = new_mass[k, _FACTOR], -1.0
+            paid[node, 0] = new_mass[k, _FACTOR]
         tree[node, _SLOT] = count
         records[used, 0], records[used, 1] = beam[i, _RECORD], t
         next_beam[count, _NODE], next_beam[count, _LAST] = node, token
-        next_beam[count, _PLACE], next_beam[count, _STATE] = new[k, _TO], new[k, _AFTER]
+        place, state = new[k, _TO], new[k, _AFTER]
+        ending = place != ROOT and words[place] >= 0
+        next_beam[count, _PLACE], next_beam[count, _STATE] = place, state
+        next_beam[count, _LOW], next_beam[count, _HIGH] = first[place], first[place + 1]
+        next_beam[count, _WORD_STATE] = _LATER if of_words and ending else state
+        future = place * 73856093 ^ state * 19349663 ^ token * 83492791
+        next_beam[count, _FUTURE] = (future ^ future >> 15) & 0x7FFFFFFF
+        worth = 1.0 if place == ROOT else 0.0
+        next_mass[count, _WORTH] = ends[place] if ending else worth
         next_beam[count, _RECORD] = used
         next_mass[count, _IN_BLANK], next_mass[count, _IN_TOKEN] = 0.0, new_mass[k, _MASS]
         used += 1
@@ -543,60 +582,50 @@ def _recombine(
     table: of hypotheses by what their future depends on, empty before and after. Those of the
         same future are linked in the column _SIBLING.
     """
-    size = len(table)
+    size, twins = len(table), 0
     for i in range(n):
-        key = beam[i, _PLACE] * 73856093 ^ beam[i, _STATE] * 19349663 ^ beam[i, _LAST] * 83492791
-        place = (key ^ key >> 15) & (size - 1)
-        while table[place] != _NONE and not _same_future(beam, table[place], i):
+        place = beam[i, _FUTURE] & (size - 1)
+        other = table[place]
+        while other != _NONE and (
+            beam[other, _PLACE] != beam[i, _PLACE]
+            or beam[other, _STATE] != beam[i, _STATE]
+            or beam[other, _LAST] != beam[i, _LAST]
+        ):
             place = (place + 1) & (size - 1)
-        beam[i, _SIBLING] = table[place]
-        beam[i, _CHILD] = place
+            other = table[place]
+        twins += other != _NONE
+        beam[i, _SIBLING], beam[i, _CHILD], beam[i, _AHEAD] = other, place, 0
         table[place] = i
+    if twins >= nbest:
+        for i in range(n):
+            other = table[beam[i, _CHILD]]
+            while other != _NONE:
+                blank = mass[other, _IN_BLANK] - mass[i, _IN_BLANK]
+                token = mass[other, _IN_TOKEN] - mass[i, _IN_TOKEN]
+                # Of equals the first is ahead.
+                if blank >= 0.0 and token >= 0.0 and (other < i or blank > 0.0 or token > 0.0):
+                    beam[i, _AHEAD] += 1
+                other = beam[other, _SIBLING]
     count = 0
     for i in range(n):
-        ahead, other = 0, table[beam[i, _CHILD]]
-        while other != _NONE and ahead < nbest:
-            if (
-                other != i
-                and mass[other, _IN_BLANK] >= mass[i, _IN_BLANK]
-                and mass[other, _IN_TOKEN] >= mass[i, _IN_TOKEN]
-                and (
-                    other < i
-                    or mass[other, _IN_BLANK] > mass[i, _IN_BLANK]
-                    or mass[other, _IN_TOKEN] > mass[i, _IN_TOKEN]
-                )
-            ):
-                ahead += 1
-            other = beam[other, _SIBLING]
-        beam[i, _NEXT_RECORD] = ahead
-    for i in range(n):
         table[beam[i, _CHILD]] = _NONE
-        node = beam[i, _NODE]
-        if beam[i, _NEXT_RECORD] >= nbest:
-            tree[node, _SLOT] = _NONE
+        if beam[i, _AHEAD] >= nbest:
+            tree[beam[i, _NODE], _SLOT] = _NONE
             continue
         if count != i:
-            beam[count] = beam[i]
-            mass[count] = mass[i]
-        tree[node, _SLOT] = count
+            for column in range(_RECORD + 1):
+                beam[count, column] = beam[i, column]
+            for column in range(_WORTH + 1):
+                mass[count, column] = mass[i, column]
+            tree[beam[i, _NODE], _SLOT] = count
         count += 1
     return count
 
 
-@kernel
-def _same_future(beam: NDArray[np.int32], i: int, j: int) -> bool:
-    if beam[i, _PLACE] != beam[j, _PLACE] or beam[i, _STATE] != beam[j, _STATE]:
-        return False
-    return beam[i, _LAST] == beam[j, _LAST]  # type: ignore[no-any-return]
-
-
 @part
-def _rescale(mass: NDArray[np.float64], n: int) -> float:
+def _rescale(mass: NDArray[np.float64], n: int, best: float) -> float:
     """Keep probabilities within the range of numbers; returns the logarithm of what is left out."""
-    best = 0.0
-    for i in range(n):
-        best = max(best, mass[i, _IN_BLANK] + mass[i, _IN_TOKEN])
-    if best == 0.0 or 1e-30 < best < 1e30:
+    if best <= 0.0:
         return 0.0
     for i in range(n):
         mass[i, _IN_BLANK] /= best

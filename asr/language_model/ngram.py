@@ -18,7 +18,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from asr.core.compiled import frozen, frozen_type, kernel, prepare, tuple_type
+from asr.core.compiled import frozen, frozen_type, kernel, part, prepare, tuple_type
 from asr.language_model.arpa import read_arpa
 from asr.language_model.base import END, LN10, START, UNKNOWN, Arpa, Grams
 
@@ -55,7 +55,7 @@ _INTS, _FLOATS = frozen(np.zeros(1, np.int32)), frozen(np.zeros(1, np.float32))
 EMPTY = Flat(_INTS, _INTS, _FLOATS, _INTS, _FLOATS, _INTS)  # stands where no model is
 
 
-@kernel
+@part
 def walk(flat: Flat, state: int, word: int) -> tuple[float, int]:
     """Log-probability (nats) of a word after a state, and the state that follows."""
     paid = 0.0

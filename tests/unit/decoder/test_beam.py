@@ -187,7 +187,7 @@ def test_nan_and_logits_are_errors_that_name_the_utterance():
     [
         ("beam_size", 0), ("beam_size", "many"), ("beam_threshold", 0), ("beam_size_token", 0),
         ("token_threshold", 1), ("blank_skip_threshold", 2), ("lm_weight", -1),
-        ("word_score", math.nan), ("nbest", 0), ("nbest", 99), ("threads", 0),
+        ("word_score", math.nan), ("nbest", 0), ("nbest", 101), ("threads", 0),
         ("lm_unit", "phrase"), ("lm_unit", "token"), ("lm", "nowhere.arpa"),
         ("lexicon", "none.txt"), ("lexicon", "lm"), ("hotwords", {"a b": 1}),
         ("hotwords", {"a": None}),
