@@ -6,11 +6,11 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint type test test-all data train eval tensorboard parity golden clean
+.PHONY: help install lint type test test-all data train eval tensorboard parity bench-decoding golden clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
-	  | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+	  | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 	@echo "  Options go in ARGS: make train ARGS='model=wav2letter trainer.epochs=5'"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -47,8 +47,8 @@ train: data  ## Train and evaluate on the embedded corpus (about ten minutes on 
 	@echo "  $(RUN) -m asr.transcribe FILE.wav                what your model hears in a file"
 	@echo "  $(RUN) -m asr.train experiment=spoken model=wav2letter"
 
-eval: install  ## Word error rate of the latest run, or of run=NAME, on its test set
-	$(RUN) -m asr.evaluate $(if $(run),run=$(run)) $(ARGS)
+eval: install  ## Word error rate of the latest run, or of run=NAME, on its test set; lm=FILE: beam too
+	$(RUN) -m asr.evaluate $(if $(run),run=$(run)) $(if $(lm),decoder=beam decoder.lm=$(lm)) $(ARGS)
 
 tensorboard: install  ## Show the curves of all runs at http://localhost:6006
 	$(VENV)/bin/tensorboard --logdir runs
@@ -62,9 +62,17 @@ parity: install .parity_env/.installed  ## Hold our loss against TensorFlow, Ker
 	.parity_env/bin/python scripts/parity/frameworks.py .parity_env/parity.json
 	$(RUN) scripts/parity/compare.py .parity_env/parity.json --record
 
+.peers_env/.installed: benchmarks/decoding/requirements.txt
+	$(PYTHON) -m venv --clear .peers_env
+	.peers_env/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench-decoding: install .peers_env/.installed  ## Our decoder beside others' (needs Python 3.10-3.12, g++, cmake)
+	$(RUN) benchmarks/decoding/run.py $(ARGS)
+
 golden: install  ## Rewrite the recorded numbers that tests compare with
 	$(RUN) -m pytest -n auto -m 'not bench' tests --golden
 
 clean:  ## Remove the environment and caches; runs and data stay
-	rm -rf $(VENV) .parity_env *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .parity_env .peers_env *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,9 +19,9 @@ def main(config: DictConfig) -> None:
     from asr.core.progress import progress_bar
     from asr.corpus.manifest import read_manifest
     from asr.data.dataset import SpeechDataset
-    from asr.scoring.output import report_lines, write_report
+    from asr.scoring.output import report_folder, report_lines, write_report
     from asr.scoring.score import score
-    from asr.wiring.build import build, choose_device, open_recognizer
+    from asr.wiring.build import build_decoders, choose_device, open_recognizer
     from asr.wiring.run import test_set
 
     say = Console(soft_wrap=True, highlight=False, markup=False).print
@@ -29,7 +29,7 @@ def main(config: DictConfig) -> None:
     recognizer, checkpoint, path, warning = open_recognizer(config, device)
     if warning:
         say(f"warning: {warning}")
-    decoder = build(config.decoder, recognizer.tokenizer, trusted=list(config.trusted_targets))
+    decoders = build_decoders(config, recognizer.tokenizer)
     manifests = config.inputs or config.manifest or test_set(checkpoint["config"])
     say(f"checkpoint {path}")
     folders: set[Path] = set()
@@ -39,9 +39,9 @@ def main(config: DictConfig) -> None:
             loss_optional=True,
         )  # fmt: skip
         with progress_bar(f"decoding {dataset.manifest.name}", len(dataset)) as advance:
-            report = score(
+            reports = score(
                 recognizer,
-                decoder,
+                decoders,
                 dataset,
                 device=device,
                 batch_seconds=config.batch_seconds,
@@ -49,14 +49,15 @@ def main(config: DictConfig) -> None:
                 workers=config.workers,
                 progress=lambda count, _: advance(count),
             )
-        folder = Path(config.output or path.parent / "evaluation") / report.name.replace("/", "-")
-        while folder in folders:  # two manifests of one name
-            folder = folder.with_name(folder.name + "-again")
-        folders.add(folder)
-        write_report(report, folder, checkpoint=str(path), decoder=type(decoder).__name__)
-        for line in report_lines(report):
+        for line in report_lines(list(reports.values())):
             say(line)
-        say(f"  written to {folder}/")
+        for report in reports.values():
+            folder = report_folder(report, Path(config.output or path.parent / "evaluation"))
+            while folder in folders:  # two manifests of one name
+                folder = folder.with_name(folder.name + "-again")
+            folders.add(folder)
+            write_report(report, folder, checkpoint=str(path))
+            say(f"  written to {folder}/")
 
 
 if __name__ == "__main__":

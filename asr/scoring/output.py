@@ -1,12 +1,20 @@
 """A report on disk and on the terminal: hypotheses.jsonl, summary.json, Kaldi's line."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from asr.scoring.error_rate import ErrorCounts
+from asr.scoring.interval import paired_interval
 from asr.scoring.score import Report
+
+
+def report_folder(report: Report, folder: Path) -> Path:
+    """Where a report goes: named by its manifest, and by its decoder unless that is greedy."""
+    name = report.name.replace("/", "-")
+    return folder / (name if report.decoder == "greedy" else f"{name}-{report.decoder}")
 
 
 def write_report(report: Report, folder: Path, **about: Any) -> None:
@@ -20,6 +28,7 @@ def write_report(report: Report, folder: Path, **about: Any) -> None:
             file.write(json.dumps(asdict(utterance), ensure_ascii=False) + "\n")
     low, high = report.interval
     summary = about | {
+        "decoder": report.decoder,
         "manifest": report.name,
         "utterances": len(report.utterances),
         "hours": report.audio_seconds / 3600,
@@ -35,21 +44,43 @@ def write_report(report: Report, folder: Path, **about: Any) -> None:
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
-def report_lines(report: Report) -> list[str]:
-    """What the terminal shows of a report."""
-    low, high = report.interval
+def report_lines(reports: Sequence[Report]) -> list[str]:
+    """What the terminal shows of one data set's reports: one decoder below the other."""
+    first = reports[0]
     lines = [
-        f"{report.name}: {len(report.utterances)} utterances, {report.audio_seconds / 3600:.2f} h",
-        f"  {report.words.kaldi()}   95 % interval {100 * low:.2f} - {100 * high:.2f}",
-        f"  {report.characters.kaldi('CER')}",
-        f"  loss {report.loss:.4f} nats per token, real-time factor {report.real_time_factor:.4f}",
+        f"{first.name}: {len(first.utterances)} utterances, {first.audio_seconds / 3600:.2f} h, "
+        f"loss {first.loss:.4f} nats per token"
     ]
-    if report.outside:
+    for report in reports:
+        low, high = report.interval
+        lines += [
+            f"  {report.decoder:<6} {report.words.kaldi()}   95 % interval "
+            f"{100 * low:.2f} - {100 * high:.2f}",
+            f"         {report.characters.kaldi('CER')}, real-time factor "
+            f"{report.real_time_factor:.4f}",
+        ]
+    for report in reports[1:]:
+        low, high = gain_interval(report, first)
+        difference = 100 * (report.words.rate - first.words.rate)
         lines.append(
-            f"  {report.outside} references hold characters outside the alphabet: "
+            f"  {report.decoder} against {first.decoder}: {difference:+.2f} points, 95 % interval "
+            f"{-100 * high:+.2f} to {-100 * low:+.2f} (paired bootstrap)"
+        )
+    if first.outside:
+        lines.append(
+            f"  {first.outside} references hold characters outside the alphabet: "
             "scored, but not part of the loss"
         )
     return lines
+
+
+def gain_interval(report: Report, other: Report) -> tuple[float, float]:
+    """95 % interval of how much lower a report's error rate is than another's, paired."""
+    return paired_interval(
+        [u.words for u in report.utterances],
+        [u.words for u in other.utterances],
+        [u.speaker for u in report.utterances],
+    )
 
 
 def _counts(counts: ErrorCounts) -> dict[str, int]:

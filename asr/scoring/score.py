@@ -1,7 +1,7 @@
-"""Scoring: a recogniser and a decoder on a data set, each utterance decoded once."""
+"""Scoring: a recogniser and decoders on a data set, each utterance recognised once."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,7 @@ class Report:
 
     loss: nats per token over the utterances that the model can spell and that fit.
     outside: utterances with characters outside the alphabet. compute_seconds: reading to text.
+    decoder: which one heard this.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Report:
     loss: float
     outside: int
     compute_seconds: float
+    decoder: str
 
     @property
     def words(self) -> ErrorCounts:
@@ -73,7 +75,7 @@ class Report:
 @torch.inference_mode()
 def score(
     recognizer: Recognizer,
-    decoder: Decoder,
+    decoders: Mapping[str, Decoder],
     dataset: SpeechDataset,
     *,
     device: torch.device,
@@ -81,9 +83,12 @@ def score(
     max_utterances: int,
     workers: int,
     progress: Callable[[int, int], None] = lambda count, total: None,
-) -> Report:
-    """Decode a data set and count its errors. The recogniser is left in the mode it was in.
+) -> dict[str, Report]:
+    """Recognise a data set once, decode it with each decoder and count the errors.
 
+    The recogniser is left in the mode it was in.
+
+    decoders: by the names that the reports will have.
     progress: called after each batch with its utterances and those of the data set; what it
         raises ends the scoring.
 
@@ -94,14 +99,18 @@ def score(
     was_training = recognizer.training
     recognizer.eval()
     plan = evaluation_plan(dataset, batch_seconds, max_utterances)
-    found: dict[int, Scored] = {}
+    found: dict[str, dict[int, Scored]] = {name: {} for name in decoders}
+    seconds = dict.fromkeys(decoders, 0.0)
     nats, count, outside = 0.0, 0, 0
     try:
         for draws, batch in zip(plan, load_batches(dataset, plan, workers), strict=True):
             log_probs = recognizer(batch.waveforms.to(device))  # (B, T', V)
-            texts = [best[0].text for best in decoder(log_probs)]
-            for draw, text in zip(draws, texts, strict=True):
-                found[draw.index] = _scored(dataset, draw.index, text)
+            for name, decoder in decoders.items():
+                started = time.perf_counter()
+                texts = [best[0].text for best in decoder(log_probs)]
+                seconds[name] += time.perf_counter() - started
+                for draw, text in zip(draws, texts, strict=True):
+                    found[name][draw.index] = _scored(dataset, draw.index, text)
             rows = [i for i, t in enumerate(batch.texts) if not recognizer.tokenizer.unknown(t)]
             outside += len(batch.texts) - len(rows)
             tokens = Padded(batch.tokens.values[rows], batch.tokens.lengths[rows]).to(device)
@@ -112,13 +121,18 @@ def score(
             progress(len(draws), len(dataset))
     finally:
         recognizer.train(was_training)
-    return Report(
-        name=dataset.manifest.name,
-        utterances=tuple(found[i] for i in range(len(dataset))),
-        loss=nats / max(count, 1),
-        outside=outside,
-        compute_seconds=time.perf_counter() - began,
-    )
+    shared = time.perf_counter() - began - sum(seconds.values())
+    return {
+        name: Report(
+            name=dataset.manifest.name,
+            utterances=tuple(scored[i] for i in range(len(dataset))),
+            loss=nats / max(count, 1),
+            outside=outside,
+            compute_seconds=shared + seconds[name],
+            decoder=name,
+        )
+        for name, scored in found.items()
+    }
 
 
 def _scored(dataset: SpeechDataset, index: int, hypothesis: str) -> Scored:

@@ -106,7 +106,7 @@ def _trainer(
     )
     validate = partial(
         score,
-        decoder=build(config.decoder, tokenizer, trusted=trusted),
+        decoders={"dev": build(config.decoder, tokenizer, trusted=trusted)},
         dataset=SpeechDataset(dev, tokenizer, rate, loss_optional=True),
         device=device,
         batch_seconds=data.batch_seconds,
@@ -128,7 +128,7 @@ def _trainer(
             workers=data.workers,
             pin_memory=device.type == "cuda",
         ),
-        lambda shipped, progress: validate(shipped, progress=progress),
+        lambda shipped, progress: validate(shipped, progress=progress)["dev"],
         Health(fit, len(tokenizer), config.trainer.stuck_after),
         folder,
         header,

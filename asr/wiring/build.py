@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from asr.core.checkpoint import load_checkpoint
+from asr.decoder.base import Decoder
 from asr.recognizer.recognizer import Recognizer
 from asr.tokenizer.base import Tokenizer
 from asr.wiring.command import CONFIGS
@@ -86,6 +87,15 @@ def build_recognizer(config: Any, tokenizer: Tokenizer, trusted: Sequence[str] =
     spec_augment = build(config["spec_augment"], trusted=trusted)
     model = build(config["model"], features.num_features, len(tokenizer), trusted=trusted)
     return Recognizer(features, spec_augment, model, tokenizer)
+
+
+def build_decoders(config: Any, tokenizer: Tokenizer) -> dict[str, Decoder]:
+    """The decoder of a command's configuration by its name, beside the greedy one."""
+    trusted = list(config.trusted_targets)
+    greedy = {"_target_": "asr.decoder.greedy.Greedy"}
+    own: Decoder = build(config.decoder, tokenizer, trusted=trusted)
+    name = type(own).__name__.lower()
+    return {"greedy": build(greedy, tokenizer), name: own}
 
 
 def load_recognizer(

@@ -34,7 +34,10 @@ def run_command(name: str, function: Callable[[DictConfig], None]) -> None:
     Exits with 0, with 1 and one clear message after a user's error, or as `function` exits.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach the except clauses below
-    sys.argv[1:] = quote_inputs(sys.argv[1:])
+    try:
+        sys.argv[1:] = own_choices(quote_inputs(sys.argv[1:]))
+    except ValueError as error:
+        _fail(str(error))
     register_schemas()
 
     # Inside the job, so that Hydra does not put a line of its own before ours.
@@ -77,6 +80,34 @@ def quote_inputs(arguments: list[str]) -> list[str]:
     if inputs:
         overrides.append("inputs=[" + ",".join(map(_quote, inputs)) + "]")
     return flags + overrides
+
+
+def own_choices(arguments: list[str]) -> list[str]:
+    """Let a group's choice be a file: `decoder=runs/x/decoder/tuned.yaml`, as `asr.tune` writes.
+
+    Hydra finds it by its search path, so that it lies in a folder named as the group.
+
+    Raises:
+        ValueError: there is no such file, or it lies in another folder.
+    """
+    roots, own = [], []
+    for argument in arguments:
+        group, _, value = argument.partition("=")
+        path = Path(value)
+        if path.suffix != ".yaml" or not (CONFIGS / group.lstrip("+")).is_dir():
+            own.append(argument)
+            continue
+        if not path.is_file():
+            raise ValueError(f"{argument}: there is no such file")
+        if path.resolve().parent.name != group:
+            raise ValueError(f"{argument}: a {group} of your own lies in a folder called {group}/")
+        if (CONFIGS / group / path.name).exists():
+            raise ValueError(
+                f"{argument}: {path.stem} is a {group} of the program; rename the file"
+            )
+        roots.append(_quote(f"file://{path.resolve().parents[1]}"))
+        own.append(f"{group}={path.stem}")
+    return [*own, f"hydra.searchpath=[{','.join(roots)}]"] if roots else own
 
 
 _FLAGS_WITH_VALUE = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asr.scoring.error_rate import ErrorCounts
-from asr.scoring.interval import bootstrap_interval
+from asr.scoring.interval import bootstrap_interval, paired_interval
 
 
 def errors(count: int, length: int) -> ErrorCounts:
@@ -92,3 +92,81 @@ def test_empty_references_give_no_nan():
 def test_mistakes(counts, options, message):
     with pytest.raises(ValueError, match=message):
         bootstrap_interval(counts, **options)
+
+
+BETTER = [errors(0, 10), errors(1, 10), errors(3, 5), errors(2, 20)]
+
+
+def enumerated_gains(
+    groups: list[tuple[ErrorCounts, ErrorCounts]], level: float
+) -> tuple[float, float]:
+    """Quantiles of the difference of rates over every possible resample of the pairs."""
+    gains = []
+    for draw in itertools.product(groups, repeat=len(groups)):
+        counts, others = zip(*draw, strict=True)
+        gains.append(sum(others).rate - sum(counts).rate)
+    tail = (1 - level) / 2
+    low, high = math.ceil(tail * len(gains)) - 1, math.ceil((1 - tail) * len(gains)) - 1
+    return sorted(gains)[low], sorted(gains)[high]
+
+
+@pytest.mark.parametrize("level", [0.3, 0.8, 0.95])
+def test_gains_equal_the_enumeration(level):
+    got = paired_interval(BETTER, SMALL, samples=40_000, level=level)
+    pairs = list(zip(BETTER, SMALL, strict=True))
+    assert got == pytest.approx(enumerated_gains(pairs, level))
+
+
+def test_gains_over_whole_speakers():
+    counts, others = [*BETTER, errors(2, 5), errors(1, 5)], [*SMALL, errors(1, 5), errors(5, 5)]
+    speakers = ["x", "y", "x", "z", "y", "z"]
+    pairs = [
+        tuple(
+            sum(c for c, s in zip(side, speakers, strict=True) if s == name)
+            for side in (counts, others)
+        )
+        for name in "xyz"
+    ]
+    got = paired_interval(counts, others, speakers, samples=40_000, level=0.8)
+    assert got == pytest.approx(enumerated_gains(pairs, 0.8))
+    assert got != paired_interval(counts, others, samples=40_000, level=0.8)
+
+
+def test_a_gain_is_drawn_in_pairs():
+    # Utterances differ widely, and each is one error better: of that gain nobody can doubt.
+    counts = [errors(i % 9, 10) for i in range(90)]
+    others = [errors(i % 9 + 1, 10) for i in range(90)]
+    assert paired_interval(counts, others) == pytest.approx((0.1, 0.1))
+    assert paired_interval(others, counts) == pytest.approx((-0.1, -0.1))
+    assert paired_interval(counts, counts) == (0.0, 0.0)
+    # What is drawn is what the interval of a rate draws.
+    perfect = [errors(0, 10)] * 90
+    assert paired_interval(perfect, counts) == bootstrap_interval(counts)
+
+
+def test_gains_on_empty_references_are_finite():
+    low, high = paired_interval([errors(0, 0), errors(1, 10)], [errors(2, 0), errors(1, 10)])
+    assert 0 <= low <= high < math.inf
+    assert high > 0
+
+
+@pytest.mark.parametrize(
+    ("others", "options", "message"),
+    [
+        (SMALL[:3], {}, "4 and 3 counts"),
+        (SMALL[::-1], {}, "same references"),
+        (SMALL, {"groups": ["x"]}, "1 groups for 4 utterances"),
+        (SMALL, {"level": 1}, "level=1"),
+        (SMALL, {"samples": 0}, "samples=0"),
+    ],
+)
+def test_mistakes_of_pairs(others, options, message):
+    with pytest.raises(ValueError, match=message):
+        paired_interval(SMALL, others, **options)
+
+
+def test_a_gain_needs_words():
+    with pytest.raises(ValueError, match="same references, one at least"):
+        paired_interval([], [])
+    with pytest.raises(ValueError, match="all are empty"):
+        paired_interval([errors(0, 0)], [errors(1, 0)])
