@@ -1,11 +1,16 @@
 """A run: its name, its folder, and whether a configuration may go on in it."""
 
+import filecmp
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from asr.corpus.manifest import read_manifest
 
 # What may differ when a run goes on: budgets, machine and verbosity; never what is learnt.
 _FREE = {
@@ -52,6 +57,47 @@ def test_set(config: dict[str, Any]) -> list[str]:
             "manifests to score: python -m asr.evaluate some.jsonl"
         )
     return list(data["test"])
+
+
+def check_no_test_set(paths: Sequence[str], config: dict[str, Any], force: bool) -> list[str]:
+    """Refuse to choose anything by the speech that the result is to be measured on.
+
+    Args:
+        paths: of manifests.
+        config: that of the checkpoint, which names its test sets.
+        force: warn only.
+
+    Returns:
+        A warning for each test set, if `force` is on.
+
+    Raises:
+        ValueError: one is a test set by its name, its place, its content or its utterances.
+    """
+    tests = [*config["data"]["test"], *config["corpus"]["test"]]
+    found = [f"{path} {why}" for path in paths if (why := _why_test(Path(path), tests))]
+    if found and not force:
+        raise ValueError(
+            f"{found[0]}. What is chosen on a test set makes its WER look better than it is; name "
+            "a development set, or insist with force=true"
+        )
+    return [f"{reason}: its WER is no longer one on unseen speech" for reason in found]
+
+
+def _why_test(path: Path, tests: Sequence[str]) -> str | None:
+    if re.search(r"(?<![a-z])test(?![a-z])", path.stem.lower()):
+        return "is a test set by its name"
+    for test in filter(Path.is_file, map(Path, dict.fromkeys(tests))):
+        if path.resolve() == test.resolve():
+            return "is a test set of the run's configuration"
+        if path.is_file() and filecmp.cmp(path, test, shallow=False):
+            return f"holds the same as {test}, a test set of the run's configuration"
+        if shared := _speech(path) & _speech(test):
+            return f"shares {len(shared)} utterances with {test}, a test set of the run"
+    return None
+
+
+def _speech(path: Path) -> set[tuple[Path, float]]:
+    return {(Path(u.audio).resolve(), u.offset) for u in read_manifest(path)}
 
 
 def check_same(now: dict[str, Any], then: dict[str, Any], name: str) -> None:
