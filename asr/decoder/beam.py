@@ -24,7 +24,7 @@ _FARTHEST = 600.0  # nats behind the best hypothesis that numbers can hold
 # The options that are numbers, what must hold for each, and how that is said.
 _NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lm_weight": (lambda v: 0 <= v < math.inf, "0 or more"),
-    "word_score": (lambda v: abs(v) <= 100, "a number of nats, -100 to 100"),
+    "word_score": (lambda v: v is None or abs(v) <= 100, "nats, -100 to 100, or null"),
     "beam_size": (lambda v: 1 <= v <= 1 << 20, "1 or more"),
     "beam_threshold": (lambda v: v is None or v > 0, "more than 0 nats, or null"),
     "beam_size_token": (lambda v: v is None or v >= 1, "1 or more, or null"),
@@ -43,7 +43,8 @@ class Beam(Decoder):
         lm: an ARPA file, such as `python -m asr.lm` makes; None: no language model.
         lm_unit: "word", or "token" for n-grams of the tokenizer's symbols, spaces written \u2581.
         lm_weight: of the language model's log-probabilities.
-        word_score: nats for each word.
+        word_score: nats for each word; None: 1.5 with a language model of words, which makes
+            each word cost something, and else 0.
         lexicon: the words that may be output: a file with one a line (what follows a white space
             is not read), or "lm" for those of the language model. None: any.
         hotwords: words and the nats that each is worth when it occurs.
@@ -70,7 +71,7 @@ class Beam(Decoder):
         lm: str | None,
         lm_unit: str,
         lm_weight: float,
-        word_score: float,
+        word_score: float | None,
         lexicon: str | None,
         hotwords: Mapping[str, float] | None,
         beam_size: int,
@@ -125,7 +126,9 @@ class Beam(Decoder):
             bool(o["recombine"]),
         )
         self._scorer = build_scorer(self._model, self._unit, float(o["lm_weight"]), self._texts)
-        self._graph = build_graph(self._words, self._scorer, float(o["word_score"]))
+        usual = 1.5 if self._unit == OF_WORDS else 0.0
+        word_score = usual if o["word_score"] is None else float(o["word_score"])
+        self._graph = build_graph(self._words, self._scorer, word_score)
 
     def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:
         """See `Decoder`. Words are one space apart, whatever tokens for spaces surround them.

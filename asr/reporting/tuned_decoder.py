@@ -97,6 +97,8 @@ def edge_lines(tuning: Tuning, space: Space) -> list[str]:
     """Advice where the best of an option lies at an end of its range: it may go on beyond."""
     lines = []
     for name, value in tuning.best.options.items():
+        if value is None:  # the first trial's, in words of the decoder
+            continue
         low, high = space[name].low, space[name].high
         margin = 0.02 * (high - low)
         # Below 0 most options mean nothing: that end of a range is no edge.

@@ -43,7 +43,8 @@ def draw_tuning(tuning: Tuning, title: str, path: Path) -> None:
         panel = figure.add_subplot(grid[1 + number // 2, number % 2])
         _scatter(panel, _values(tuning.trials, name), np.minimum(rates, ceiling), rates, scale, 16)
         best = tuning.best
-        panel.plot(best.options[name], 100 * best.wer.rate, "*", ms=13, mfc="none", mec="red")
+        x = _values([best], name)
+        panel.plot(x, [100 * best.wer.rate], "*", ms=13, mfc="none", mec="red")
         panel.axhline(greedy, color="0.6", linewidth=1, linestyle="--")
         panel.annotate(
             "greedy", (0.99, greedy), (0, -2), xycoords=("axes fraction", "data"),

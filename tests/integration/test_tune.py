@@ -84,7 +84,7 @@ def test_a_search_leaves_a_decoder_that_evaluates_as_it_says(
     trials = [json.loads(line) for line in (folder / "tuned.jsonl").read_text().splitlines()]
     assert len(trials) == 12
     assert trials[0]["options"] == {
-        "lm_weight": 0.5, "word_score": 1.0, "beam_size": 100, "beam_threshold": 20,
+        "lm_weight": 0.5, "word_score": None, "beam_size": 100, "beam_threshold": 20,
     }  # fmt: skip
     assert trials[0]["errors"] == said["untuned"]
     assert min(trial["errors"] for trial in trials) == said["tuned"]
