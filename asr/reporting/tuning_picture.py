@@ -64,10 +64,12 @@ def _draw_map(axes: Axes, tuning: Tuning, rates: Numbers, scale: Normalize) -> N
         (tuning.untuned, "untuned", "o", 14, "black"),
         (tuning.best, "best", "*", 22, "red"),
     ):
-        axes.plot(
-            *[_values([trial], name) for name in _MAP], marker, ms=size, mfc="none", mec=edge,
-            label=f"{label}: {100 * trial.wer.rate:.2f} %",
-        )  # fmt: skip
+        place = [_values([trial], name) for name in _MAP]
+        if not np.isnan(place).any():
+            axes.plot(
+                *place, marker, ms=size, mfc="none", mec=edge,
+                label=f"{label}: {100 * trial.wer.rate:.2f} %",
+            )  # fmt: skip
     axes.set_xlabel(_SAID[_MAP[0]])
     axes.set_ylabel(_SAID[_MAP[1]])
     axes.legend(loc="best", fontsize=8, labelspacing=1.2, borderpad=0.8)
