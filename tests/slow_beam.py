@@ -8,7 +8,8 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from asr.language_model.ngram import ROOT, NGram
+from asr.language_model.flat import ROOT
+from asr.language_model.ngram import NGram
 
 BLANK = 0
 

@@ -1,8 +1,8 @@
 """Loops that numba compiles: no build step, no GIL, compiled once and kept.
 
 What is compiled is kept beside the code (or in the user's cache, where that may not be written),
-in a folder named by a hash of all kernels: numba looks only at the file that a function stands in,
-and would go on using one whose helpers have changed.
+in a folder named by a hash of the parts that hold kernels: numba looks only at the file that a
+function stands in, and would go on using one whose helpers or constants have changed.
 """
 
 import functools
@@ -84,7 +84,8 @@ def tuple_type(kind: type, *fields: Any) -> types.NamedTuple:
 
 @functools.cache
 def _cache_folder() -> Path:
-    sources = sorted(p for p in _PACKAGE.rglob("*.py") if b"@kernel" in p.read_bytes())
+    using = {p.parent for p in _PACKAGE.rglob("*.py") if b"core.compiled import" in p.read_bytes()}
+    sources = sorted(path for folder in using for path in folder.glob("*.py"))
     digest = hashlib.sha256()
     for path in sources:
         digest.update(path.read_bytes())

@@ -15,7 +15,8 @@ from asr.core.compiled import frozen, prepare
 from asr.core.padded import Padded
 from asr.decoder.base import Decoder, Hypothesis
 from asr.decoder.graph import build_graph, build_scorer, build_words
-from asr.decoder.search import NO_MODEL, OF_TOKENS, OF_WORDS, SIGNATURE, Pruning, search
+from asr.decoder.hypotheses import NO_MODEL, OF_TOKENS, OF_WORDS, Pruning
+from asr.decoder.search import SIGNATURE, search
 from asr.language_model.ngram import NGram
 from asr.tokenizer.base import Tokenizer
 

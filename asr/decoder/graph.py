@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.core.compiled import frozen
+from asr.decoder.hypotheses import NO_MODEL, OF_TOKENS, OF_WORDS, Graph, Scorer
 from asr.decoder.lexicon import (
     NO_SPACE,
     NOWHERE,
@@ -20,9 +21,9 @@ from asr.decoder.lexicon import (
     look_ahead,
     spelt,
 )
-from asr.decoder.search import NO_MODEL, OF_TOKENS, OF_WORDS, Graph, Scorer
 from asr.language_model.base import END, START, UNKNOWN
-from asr.language_model.ngram import EMPTY, NGram
+from asr.language_model.flat import EMPTY
+from asr.language_model.ngram import NGram
 
 _LEAST = -500.0  # nats that are ever paid ahead
 _SPACE = "\u2581"  # how language models of tokens write a space

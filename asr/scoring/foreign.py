@@ -20,6 +20,7 @@ from asr.tokenizer.base import Tokenizer
 class Decoded:
     """One utterance. score: of the hypothesis, nats.
 
+    nbest: texts and scores of all hypotheses, best first.
     loss: nats of the reference's tokens; None where there is no reference, or where it cannot be
     spelt. Infinite where the posteriors rule it out or it does not fit.
     """
@@ -27,6 +28,7 @@ class Decoded:
     index: int
     hypothesis: str
     score: float
+    nbest: tuple[tuple[str, float], ...]
     reference: str | None = None
     loss: float | None = None
     words: ErrorCounts | None = None
@@ -50,17 +52,18 @@ def decode_all(
         raise ValueError(f"batch_size={batch_size} must be at least 1")
     for start in range(0, len(log_probs.values), batch_size):
         part = Padded(*(x[start : start + batch_size] for x in log_probs))
-        heard = [hypotheses[0] for hypotheses in decoder(part)]
+        heard = [tuple((h.text, h.score) for h in hypotheses) for hypotheses in decoder(part)]
         if references is None:
-            for i, best in enumerate(heard, start):
-                yield Decoded(i, best.text, best.score)
+            for i, nbest in enumerate(heard, start):
+                yield Decoded(i, *nbest[0], nbest)
             continue
         texts = references[start : start + batch_size]
-        for i, (best, text, loss) in enumerate(
+        for i, (nbest, text, loss) in enumerate(
             zip(heard, texts, _losses(part, texts, tokenizer), strict=True), start
         ):
-            errors = word_errors(text, best.text), character_errors(text, best.text)
-            yield Decoded(i, best.text, best.score, text, loss, *errors)
+            best, score = nbest[0]
+            errors = word_errors(text, best), character_errors(text, best)
+            yield Decoded(i, best, score, nbest, text, loss, *errors)
 
 
 def _losses(log_probs: Padded, texts: Sequence[str], tokenizer: Tokenizer) -> list[float | None]:
@@ -130,8 +133,12 @@ def write_decoded(decoded: Sequence[Decoded], folder: Path) -> None:
     with (folder / "hypotheses.jsonl").open("w", encoding="utf-8") as file:
         for one in decoded:
             fields = asdict(one)
+            fields["nbest"] = [[text, _finite(score)] for text, score in one.nbest]
             for key in ("loss", "score"):
-                if fields[key] is not None and not math.isfinite(fields[key]):
-                    fields[key] = None
+                fields[key] = _finite(fields[key])
             file.write(json.dumps(fields, ensure_ascii=False) + "\n")
     (folder / "summary.txt").write_text("\n".join(summary_lines(decoded)) + "\n", encoding="utf-8")
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

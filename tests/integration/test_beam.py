@@ -87,9 +87,14 @@ def test_posteriors_of_another_framework(shared_data: Path, tmp_path: Path) -> N
         "posteriors.kind=log_probs", "posteriors.layout=btv", "posteriors.blank=first",
         f"references={folder / 'references.txt'}", "decoder=beam", "decoder.lexicon=lm",
         f"decoder.lm={folder / 'lm_3gram.arpa.gz'}", "decoder.beam_size=20",
-        "decoder.beam_threshold=8", "decoder.word_score=1",
+        "decoder.beam_threshold=8", "decoder.word_score=1", "decoder.nbest=3",
+        f"output={tmp_path}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    row = json.loads((tmp_path / "hypotheses.jsonl").read_text().splitlines()[0])
+    scores = [score for _, score in row["nbest"]]
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True)
+    assert row["nbest"][0] == [row["hypothesis"], row["score"]]
     assert float(re.search(r"%WER ([\d.]+) \[ \d+ / 3786", done.stderr)[1]) < 2.5
 
 

@@ -122,6 +122,23 @@ def test_many_tokens_and_wide_beams():
     assert few[0].score <= found[0].score + 1e-9
 
 
+@pytest.mark.parametrize("gap", [0.1, 5.0, 9.9, 10.1, 30.0])
+def test_a_token_within_the_threshold_lives_on_and_no_other(gap):
+    values = torch.tensor([[0.0, -40.0, -gap, -40.0, -40.0]]).log_softmax(-1)
+    decoder = beam(beam_threshold=10.0, token_threshold=None, blank_skip_threshold=None, nbest=9)
+    found = {h.tokens for h in decoder(Padded(values[None], torch.tensor([1])))[0]}
+    assert found == ({(), (2,)} if gap < 10 else {()})
+
+
+def test_of_equals_the_first_fill_the_beam():
+    size = 50
+    tokenizer = Char([chr(0x4E00 + i) for i in range(size - 1)])
+    flat = torch.full((1, 2, size), -math.log(size))
+    decoder = beam(tokenizer, beam_size=4, nbest=4, recombine=False)
+    found = [h.tokens for h in decoder(Padded(flat, torch.tensor([2])))[0]]
+    assert found == [(1,), (2,), (3,), ()]
+
+
 def test_skipping_sure_blanks_gives_what_searching_them_gives():
     path = [0] * 50 + [2, 0, 0, 0, 3, 3] + [0] * 50
     log_probs = spelt_path(path, sure=1 - 1e-9)

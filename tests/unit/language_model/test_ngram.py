@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_arpa import random_arpa
 
+from asr.language_model import kept as kept_file
 from asr.language_model import ngram as ngram_file
 from asr.language_model.arpa import write_arpa
 from asr.language_model.base import START, UNKNOWN, Arpa, Grams
-from asr.language_model.ngram import ROOT, NGram
+from asr.language_model.flat import ROOT
+from asr.language_model.ngram import NGram
 
 WORDS = ["the", "cat", "sat", "on"]
 
@@ -153,12 +155,12 @@ def test_where_the_folder_is_not_ours_the_users_cache_is(path, monkeypatch):
         def no(*arguments: object) -> None:
             raise PermissionError
 
-        real = ngram_file._keep
+        real = kept_file.keep
 
-        def keep(model: NGram, place: Path, key: str) -> None:
-            return no() if place.parent == path.parent else real(model, place, key)
+        def keep(kept: kept_file.Kept, place: Path, key: str) -> None:
+            return no() if place.parent == path.parent else real(kept, place, key)
 
-        monkeypatch.setattr(ngram_file, "_keep", keep)
+        monkeypatch.setattr(kept_file, "keep", keep)
     else:
         path.parent.chmod(0o555)
     first = NGram.open(path)
