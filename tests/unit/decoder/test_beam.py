@@ -18,6 +18,7 @@ from asr.core.padded import Padded
 from asr.decoder.beam import Beam
 from asr.decoder.greedy import Greedy
 from asr.language_model.arpa import write_arpa
+from asr.language_model.ngram import NGram
 from asr.tokenizer.base import Tokenizer
 from asr.tokenizer.char import Char
 from asr.tokenizer.symbols import Symbols
@@ -139,6 +140,50 @@ def test_of_equals_the_first_fill_the_beam():
     assert found == [(1,), (2,), (3,), ()]
 
 
+def test_prefixes_that_stay_are_cut_among_equals_too():
+    """Three that stay are equal, and three new ones better: one of the equals fits in."""
+    shut = -math.inf
+    frames = torch.tensor(
+        [
+            [math.log(1 / 3), math.log(1 / 3), math.log(1 / 3), shut, shut],
+            [math.log(0.2), shut, shut, math.log(0.8), shut],
+            [math.log(0.5), shut, shut, math.log(0.5), shut],
+        ]
+    )
+    decoder = beam(Char("abcd"), beam_size=4, nbest=4, recombine=False)
+    found = decoder(Padded(frames[None], torch.tensor([3])))[0]
+    assert [h.tokens for h in found] == [(3,), (1, 3), (2, 3), ()]
+    # Only the empty prefix was still there to give to its child in the last frame.
+    expected = [0.8 + 0.1, 0.8, 0.8, 0.1]
+    assert [3 * math.exp(h.score) for h in found] == pytest.approx(expected)
+
+
+def test_of_the_same_future_the_n_best_live_on():
+    frames = [[1e-9, 1e-9, 0.5, 0.3, 1e-9, 0.2], [1e-9, 1e-9, 1e-9, 1e-9, 1.0, 1e-9]]
+    log_probs = Padded(torch.tensor([frames]).log(), torch.tensor([2]))
+    for nbest in (1, 2, 3):
+        found = beam(Char(" abcd"), nbest=nbest)(log_probs)[0]
+        assert [h.text for h in found] == ["ac", "bc", "dc"][:nbest]
+
+
+@pytest.mark.parametrize("skip", [None, 0.5])
+def test_the_score_of_a_long_silence(skip):
+    silence = spelt_path([0] * 3000, sure=0.9)
+    [[best]] = beam(blank_skip_threshold=skip, beam_size=1)(silence)
+    assert best.tokens == () and best.score == pytest.approx(3000 * math.log(0.9), rel=1e-5)
+
+
+def test_a_prefix_that_comes_back_still_gives_to_its_child(tmp_path):
+    (tmp_path / "words.txt").write_text("ab\n")
+    a, b = [0.4, 0, 0.6, 0, 0], [0.4, 0, 0, 0.6, 0]  # or a blank
+    values = torch.tensor([[[0.5, 0, 0.5, 0, 0], b, a, b]]).log()
+    decoder = beam(lexicon=str(tmp_path / "words.txt"), beam_size=2, blank_skip_threshold=None)
+    [[best]] = decoder(Padded(values, torch.tensor([4])))
+    # "a" was cut off in the second frame and is found again in the third.
+    stays, comes_back = 0.5 * 0.6 * 0.4 * 0.4, 0.5 * 0.4 * 0.6 * 0.6
+    assert best.text == "ab" and math.exp(best.score) == pytest.approx(stays + comes_back)
+
+
 def test_skipping_sure_blanks_gives_what_searching_them_gives():
     path = [0] * 50 + [2, 0, 0, 0, 3, 3] + [0] * 50
     log_probs = spelt_path(path, sure=1 - 1e-9)
@@ -167,12 +212,15 @@ def test_a_closed_lexicon_gives_its_words_only(tmp_path):
     assert {word for h in found for word in h.text.split()} <= {"ab", "cab"}
 
 
-def test_words_that_break_off_are_given_where_nothing_else_is(tmp_path):
+def test_words_that_break_off_are_unknown_and_given_where_nothing_else_is(tmp_path, arpa):
     path = tmp_path / "words.txt"
     path.write_text("abba\n")
     sure = spelt_path([2, 3], sure=1.0)  # exactly "ab", the beginning of a word
-    [[best]] = beam(lexicon=str(path))(sure)
-    assert best.text == "ab" and math.isfinite(best.score)
+    [[best]] = beam(lexicon=str(path), lm=arpa, lm_weight=0.7, word_score=0.4)(sure)
+    model = NGram.open(Path(arpa))
+    unknown, state = model.score(model.start, model.unknown)
+    assert best.text == "ab"
+    assert best.score == pytest.approx(0.4 + 0.7 * (unknown + model.finish(state)))
 
 
 def test_where_every_path_is_ruled_out_the_text_is_empty(tmp_path):
