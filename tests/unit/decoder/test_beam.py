@@ -131,6 +131,21 @@ def test_a_token_within_the_threshold_lives_on_and_no_other(gap):
     assert found == ({(), (2,)} if gap < 10 else {()})
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "tokens"),
+    [
+        ("beam_size_token", 1, {2}), ("beam_size_token", 2, {2, 3}),
+        ("beam_size_token", 4, {2, 3, 1, 4}), ("token_threshold", -1.0, {2}),
+        ("token_threshold", -2.0, {2, 3}), ("token_threshold", None, {2, 3, 1, 4}),
+    ],
+)  # fmt: skip
+def test_tokens_that_are_not_looked_at_lead_nowhere(option, value, tokens):
+    values = torch.tensor([[0.1, 0.05, 0.55, 0.25, 0.05]]).log()
+    options = {"token_threshold": None, "nbest": 9} | {option: value}
+    found = {h.tokens for h in beam(**options)(Padded(values[None], torch.tensor([1])))[0]}
+    assert found == {(), *((token,) for token in tokens)}
+
+
 def test_of_equals_the_first_fill_the_beam():
     size = 50
     tokenizer = Char([chr(0x4E00 + i) for i in range(size - 1)])
