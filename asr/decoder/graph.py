@@ -61,6 +61,11 @@ def build_words(
         ValueError: a file cannot be read, or words cannot be spelt.
     """
     alphabet = set("".join(texts))
+    if model and _SPACE in model.numbers:
+        raise ValueError(
+            f"decoder.lm lists {_SPACE!r}, a space, as a word: it is a model of characters or "
+            "other tokens, for decoder.lm_unit=token"
+        )
     listed = _in_case_of(alphabet, model) if model else {}
     _check_hotwords(hotwords)
     if lexicon == "lm" and model is None:

@@ -62,9 +62,10 @@ def size_line(path: Path) -> str:
 
 def next_lines(path: Path, unit: str) -> list[str]:
     """What to do with it."""
+    own = "" if unit == "word" else " decoder.lm_unit=token"
     return [
         "",
         "What to try next:",
         f"  python -m asr.lm arpa={path} unit={unit} perplexity=FILE     how well it knows a text",
-        f"  python -m asr.evaluate decoder=beam decoder.lm={path}",
+        f"  python -m asr.evaluate decoder=beam decoder.lm={path}{own}",
     ]

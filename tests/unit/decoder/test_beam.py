@@ -296,6 +296,14 @@ def test_lexicons_that_cannot_be_are_refused(tmp_path, arpa):
         beam(Char("xyz "), lm=arpa, lm_unit="token")
 
 
+def test_a_model_of_characters_is_not_taken_for_one_of_words(tmp_path):
+    path = tmp_path / "characters.arpa"
+    write_arpa(random_arpa(["a", "b", "c", "\u2581"], 2, seed=1), path)
+    beam(lm=str(path), lm_unit="token")
+    with pytest.raises(ValueError, match=r"a model of characters .* decoder\.lm_unit=token"):
+        beam(lm=str(path))
+
+
 def test_words_that_cannot_be_spelt_are_counted(arpa, caplog):
     with caplog.at_level(logging.WARNING):
         beam(Char("ab "), lm=arpa)
