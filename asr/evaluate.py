@@ -21,7 +21,7 @@ def main(config: DictConfig) -> None:
     from asr.data.dataset import SpeechDataset
     from asr.scoring.output import report_folder, report_lines, write_report
     from asr.scoring.score import score
-    from asr.wiring.build import build_decoders, choose_device, open_recognizer
+    from asr.wiring.build import build_decoders, choose_device, open_recognizer, plain_config
     from asr.wiring.run import test_set
 
     say = Console(soft_wrap=True, highlight=False, markup=False).print
@@ -56,7 +56,8 @@ def main(config: DictConfig) -> None:
             while folder in folders:  # two manifests of one name
                 folder = folder.with_name(folder.name + "-again")
             folders.add(folder)
-            write_report(report, folder, checkpoint=str(path))
+            own = {} if report.decoder == "greedy" else {"options": plain_config(config.decoder)}
+            write_report(report, folder, checkpoint=str(path), **own)
             say(f"  written to {folder}/")
 
 

@@ -30,6 +30,9 @@ def main(config: DictConfig) -> None:
     if config.inputs or sum(config[x] is not None for x in ("text", "published", "arpa")) != 1:
         raise ValueError("give one of text=FILE, published=NAME and arpa=FILE, and options only")
     tests = file_list(config.perplexity)
+    given = [*file_list(config.text), *tests, *filter(None, [config.vocabulary])]
+    if Path(config.output).resolve() in {Path(file).resolve() for file in given}:
+        raise ValueError(f"output={config.output} would replace what is read; name another file")
     units = Units(config.unit, config.normalise, config.case, config.punctuation)
     if config.text is not None:
         counts = count_text(
@@ -47,7 +50,7 @@ def main(config: DictConfig) -> None:
         model = NGram.from_arpa(estimated.arpa) if tests else None
     else:
         path = Path(config.arpa or fetch(config.published, Path(config.folder)))
-        model = NGram.open(path) if tests else None
+        model = NGram.open(path)
     for file in tests:
         assert model is not None
         say(perplexity_lines(file, model.perplexity(read_sentences([file], units))))

@@ -29,15 +29,16 @@ def main(config: DictConfig) -> None:
     say = Console(soft_wrap=True, highlight=False, markup=False).print
     device = choose_device(config.device, config.threads)
     recognizer, checkpoint, path, warning = open_recognizer(config, device)
-    tokenizer, trained, node = recognizer.tokenizer, checkpoint["config"], config.decoder
+    trained, node = checkpoint["config"], config.decoder
     output = check_output(Path(config.output or path.parent / "decoder" / "tuned.yaml"))
     manifests = list(config.inputs or config.manifest or trained["data"]["dev"])
     for line in filter(None, [warning, *check_no_test_set(manifests, trained, config.force)]):
         say(f"warning: {line}")
-    dev, decoders = join_manifests(manifests), build_decoders(config, tokenizer)
+    dev, decoders = join_manifests(manifests), build_decoders(config, recognizer.tokenizer)
     decoder: Any = list(decoders.values())[-1]
     space = search_space(decoder, node, plain_config(config.search))
-    dataset = SpeechDataset(dev, tokenizer, recognizer.features.sample_rate, loss_optional=True)
+    rate = recognizer.features.sample_rate
+    dataset = SpeechDataset(dev, recognizer.tokenizer, rate, loss_optional=True)
     say(f"checkpoint {path}")
     with progress_bar(f"recognising {dev.name}", len(dev)) as advance:
         log_probs = cached_log_probs(
@@ -50,6 +51,8 @@ def main(config: DictConfig) -> None:
             lambda options: decoder.with_options(**options), decoders["greedy"], log_probs, dev,
             start=node, space=space, trials=config.trials, seed=config.seed, progress=advance,
         )  # fmt: skip
+    if len(tuning.trials) < config.trials:
+        say(f"stopped after {len(tuning.trials)} of {config.trials} trials")
     write_tuned(tuning, plain_config(node), output, dev=dev.name, checkpoint=path)
     for line in [*tuning_lines(tuning), *edge_lines(tuning, space)]:
         say(line)

@@ -24,15 +24,15 @@ _FARTHEST = 600.0  # nats behind the best hypothesis that numbers can hold
 
 # The options that are numbers, what must hold for each, and how that is said.
 _NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "lm_weight": (lambda v: 0 <= v < math.inf, "0 or more"),
+    "lm_weight": (lambda v: 0 <= v <= 1000, "0 to 1000"),
     "word_score": (lambda v: v is None or abs(v) <= 100, "nats, -100 to 100, or null"),
-    "beam_size": (lambda v: 1 <= v <= 1 << 20, "1 or more"),
+    "beam_size": (lambda v: 1 <= v <= 1 << 20 and v == int(v), "a whole number, 1 or more"),
     "beam_threshold": (lambda v: v is None or v > 0, "more than 0 nats, or null"),
     "beam_size_token": (lambda v: v is None or v >= 1, "1 or more, or null"),
     "token_threshold": (lambda v: v is None or v <= 0, "a log-probability, or null"),
     "blank_skip_threshold": (lambda v: v is None or 0 < v <= 1, "a probability above 0, or null"),
     "recombine": (lambda v: v in (True, False), "true or false"),
-    "nbest": (lambda v: v >= 1, "1 or more"),
+    "nbest": (lambda v: v >= 1 and v == int(v), "a whole number, 1 or more"),
     "threads": (lambda v: v is None or v >= 1, "1 or more, or null"),
 }
 
@@ -56,8 +56,10 @@ class Beam(Decoder):
         blank_skip_threshold: probability of the blank from which a frame is taken as blank; None:
             every frame is searched.
         recombine: of hypotheses with the same future (token, place in the word, history of the
-            language model) only the `nbest` best live on.
-        nbest: hypotheses to give.
+            language model) drop those that `nbest` others are ahead of. Almost always right, not
+            exact: what its parents in the beam would still have given to one is lost with it.
+        nbest: hypotheses to give, of different texts; of tokens that spell the same text, in
+            spaces more or less or in other pieces, the best ones count.
         threads: that decode the utterances of a batch; None: one for each CPU.
 
     Raises:
@@ -129,7 +131,8 @@ class Beam(Decoder):
         self._scorer = build_scorer(self._model, self._unit, float(o["lm_weight"]), self._texts)
         usual = 1.5 if self._unit == OF_WORDS else 0.0
         word_score = usual if o["word_score"] is None else float(o["word_score"])
-        self._graph = build_graph(self._words, self._scorer, word_score)
+        half = self._pruning.beam_threshold / 2
+        self._graph = build_graph(self._words, self._scorer, word_score, half)
 
     def __call__(self, log_probs: Padded) -> list[list[Hypothesis]]:
         """See `Decoder`. Words are one space apart, whatever tokens for spaces surround them.
@@ -141,11 +144,13 @@ class Beam(Decoder):
         lengths = log_probs.lengths.cpu().numpy().astype(np.int64)
         _check_values(values, lengths)
         count, frames, _ = values.shape
+        # Some will be of the same text.
+        wanted = 1 if self.nbest == 1 else min(4 * self.nbest, self._pruning.beam_size)
         found = (
-            np.empty((count, self.nbest, frames), np.int32),
-            np.empty((count, self.nbest, frames), np.int32),
-            np.empty((count, self.nbest), np.int32),
-            np.empty((count, self.nbest), np.float64),
+            np.empty((count, wanted, frames), np.int32),
+            np.empty((count, wanted, frames), np.int32),
+            np.empty((count, wanted), np.int32),
+            np.empty((count, wanted), np.float64),
         )
         values = frozen(values)
 
@@ -174,12 +179,16 @@ class Beam(Decoder):
         sizes: NDArray[np.int32],
         scores: NDArray[np.float64],
     ) -> list[Hypothesis]:
-        hypotheses = []
+        hypotheses: list[Hypothesis] = []
+        texts = set()
         for rank, size in enumerate(sizes.tolist()):
-            if size < 0:
+            if size < 0 or len(hypotheses) == self.nbest:
                 break
             own = tokens[rank, :size].tolist()
             text = " ".join("".join([self._texts[token] for token in own]).split())
+            if text in texts:
+                continue
+            texts.add(text)
             steps = tuple(frames[rank, :size].tolist())
             hypotheses.append(Hypothesis(text, tuple(own), float(scores[rank]), steps))
         return hypotheses or [Hypothesis("", (), -math.inf, ())]
@@ -192,7 +201,8 @@ def _check(options: Mapping[str, Any]) -> None:
         except TypeError:
             good = False
         if not good:
-            raise ValueError(f"decoder.{name}={options[name]} must be {what}")
+            said = "null" if options[name] is None else options[name]
+            raise ValueError(f"decoder.{name}={said} must be {what}")
     if options["nbest"] > options["beam_size"]:
         raise ValueError(f"decoder.nbest={options['nbest']} is more than decoder.beam_size")
     if options["lm_unit"] not in ("word", "token"):
@@ -200,6 +210,9 @@ def _check(options: Mapping[str, Any]) -> None:
 
 
 def _check_values(values: NDArray[np.float32], lengths: NDArray[np.int64]) -> None:
+    count, frames, _ = values.shape
+    if lengths.shape != (count,) or ((lengths < 0) | (lengths > frames)).any():
+        raise ValueError(f"lengths {lengths.tolist()} for {count} utterances of {frames} frames")
     for i, length in enumerate(lengths.tolist()):
         # One reading of the array: the largest value is NaN if one is.
         largest = values[i, :length].max(initial=-np.inf)

@@ -86,27 +86,27 @@ def pick(
     if pruning.max_tokens < len(frame) - 1:
         bar = max(bar, _nth_largest(frame, pruning.max_tokens, weights))
     low = max(bar, least)
-    few = 0
+    inner_end = 0
     for token in range(1, len(frame)):
         if frame[token] >= low and spaces[token] == NO_SPACE and frame[token] > -np.inf:
-            picked[few] = token
-            few += 1
-    fewer = few
+            picked[inner_end] = token
+            inner_end += 1
+    gaps_end = inner_end
     for token in range(1, len(frame)):
         if spaces[token] != NO_SPACE and frame[token] >= bar and frame[token] > -np.inf:
-            picked[fewer] = token
-            fewer += 1
-    for token in picked[:fewer]:
+            picked[gaps_end] = token
+            gaps_end += 1
+    for token in picked[:gaps_end]:
         weights[token] = np.exp(np.float64(frame[token]))
-    all_ = fewer
+    picked_end = gaps_end
     for i in range(n):
         token = beam[i, LAST]
         if weights[token] == 0.0 and token != BLANK and frame[token] >= bar:
             weights[token] = np.exp(np.float64(frame[token]))
             if weights[token] > 0.0:
-                picked[all_] = token
-                all_ += 1
-    return few, fewer, all_
+                picked[picked_end] = token
+                picked_end += 1
+    return inner_end, gaps_end, picked_end
 
 
 @part

@@ -76,8 +76,9 @@ def build_words(
     graph = build_lexicon(list(chosen), texts)
     if chosen and (graph.spaces == NO_SPACE).all():
         raise ValueError(
-            "decoding by words needs a token that begins with a space; here none does, so leave "
-            "decoder.lexicon and decoder.hotwords out, and take decoder.lm_unit=token"
+            "decoding by words needs a token that begins with a space, and here none does. In "
+            "asr.decode, space= names the symbol that stands for one; in a script without spaces, "
+            "take decoder.lm_unit=token, and neither decoder.lexicon nor decoder.hotwords"
         )
     strange = {w for w, good in zip(chosen, spelt(graph), strict=True) if not good}
     for name, words in (f"decoder.lexicon={lexicon}", own), ("decoder.hotwords", hotwords):
@@ -96,12 +97,16 @@ def build_words(
 
 
 def _check_hotwords(hotwords: Mapping[str, float]) -> None:
+    if not isinstance(hotwords, Mapping):
+        raise ValueError(f"decoder.hotwords={hotwords} must be words and nats: {{zebra: 5, ...}}")
     for word, bonus in hotwords.items():
-        if len(str(word).split()) != 1 or not isinstance(bonus, int | float):
+        if not isinstance(word, str) or len(word.split()) != 1 or word != word.strip():
             raise ValueError(
-                f"decoder.hotwords: {word!r}: {bonus} must be one word and a number of nats; give "
-                "the words of a phrase one by one"
+                f"decoder.hotwords: {word!r} must be one word, in quotes if it could be read as a "
+                "number; give the words of a phrase one by one"
             )
+        if isinstance(bonus, bool) or not isinstance(bonus, int | float) or not abs(bonus) <= 100:
+            raise ValueError(f"decoder.hotwords: {word}: {bonus} must be nats, -100 to 100")
 
 
 def _check_spelling(strange: Sequence[str], named: str, alphabet: set[str]) -> None:
@@ -131,6 +136,10 @@ def _in_case_of(alphabet: set[str], model: NGram) -> dict[str, int]:
 
 
 def _read_lexicon(path: Path) -> list[str]:
+    if not path.is_file():
+        raise ValueError(
+            f"decoder.lexicon={path}: no such file; lm takes the language model's words"
+        )
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -153,21 +162,26 @@ def build_scorer(model: NGram | None, unit: int, weight: float, texts: Sequence[
     if unit == OF_TOKENS:
         names = [text.replace(" ", _SPACE) for text in texts]
         numbers[1:] = [model.number(name) for name in names[1:]]
-        if (numbers[1:] == model.unknown).all():
+        known = int((numbers[1:] != model.unknown).sum())
+        if 2 * known < len(names) - 1:
             raise ValueError(
-                f"decoder.lm knows none of the tokens ({', '.join(names[1:6])}, ...); is it a "
-                "model of words? Then decoder.lm_unit=word"
+                f"decoder.lm knows {known} of the {len(names) - 1} tokens "
+                f"({', '.join(names[1:6])}, ...); is it a model of words? Then decoder.lm_unit=word"
             )
     end = -1 if model.end is None else model.end
     return Scorer(model.flat, unit, weight, model.start, model.unknown, end, frozen(numbers))
 
 
-def build_graph(words: Words, scorer: Scorer, word_score: float) -> Graph:
-    """What each step through the words is worth, under a scorer's weight."""
+def build_graph(words: Words, scorer: Scorer, word_score: float, most_ahead: float) -> Graph:
+    """What each step through the words is worth, under a scorer's weight.
+
+    most_ahead: nats of a hotword that are paid where it begins, so that all else is not cut off
+        before it is known whether the hotword was said.
+    """
     lexicon = words.lexicon
     by_words = scorer.unit == OF_WORDS
     unigrams = scorer.flat.log_probs * scorer.weight if by_words else np.zeros(1)
-    values = words.bonuses + (unigrams[words.numbers] if by_words else 0.0)
+    values = np.minimum(words.bonuses, most_ahead) + (unigrams[words.numbers] if by_words else 0.0)
     ahead = look_ahead(lexicon, np.maximum(values, _LEAST))
     ahead[OUTSIDE] = max(unigrams[scorer.unknown] if by_words else 0.0, _LEAST)
     if not words.closed:  # a word may end anywhere, as an unknown one

@@ -177,7 +177,7 @@ def look_ahead(lexicon: Lexicon, values: NDArray[np.float64]) -> NDArray[np.floa
     best = np.full(len(lexicon.words), -np.inf)
     ends = lexicon.words >= 0
     best[ends] = values[lexicon.words[ends]]
-    while True:
+    for _ in range(_LONGEST + 1):  # a word's depth at most
         above = best.copy()
         np.maximum.at(above, lexicon.parents[2:], best[2:])
         if np.array_equal(above, best):

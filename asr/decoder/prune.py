@@ -186,6 +186,8 @@ def recombine(
 ) -> int:
     """Drop hypotheses that have the same future as `nbest` others that are nowhere behind them.
 
+    A heuristic: a parent that is in the beam might still have brought one of them ahead.
+
     table: of hypotheses by what their future depends on, empty before and after. Those of the
         same future are linked in the column SIBLING.
     """

@@ -99,8 +99,10 @@ def search(
             settled = False
             blank = np.exp(np.float64(frame[BLANK]))
             least = least_worth(beam, mass, n, frame, blank, pruning.beam_threshold) - graph.most
-            few, fewer, all_ = pick(frame, beam, n, pruning, least, graph.spaces, picked, weights)
-            most = n * (fewer + 1)
+            inner_end, gaps_end, picked_end = pick(
+                frame, beam, n, pruning, least, graph.spaces, picked, weights
+            )
+            most = n * (gaps_end + 1)
             if most > len(new):
                 new, new_mass = np.empty((2 * most, 4), np.int32), np.empty((2 * most, 2))
                 scratch = np.empty(2 * most)
@@ -110,8 +112,9 @@ def search(
                 records = _longer(records, used + 2 * size)
             used = stay(beam, mass, n, blank, weights, tree, paid,
                          records, used, t)  # fmt: skip
-            m, best = extend(beam, mass, n, picked[:few], picked[few:fewer], weights, stamps,
-                              graph, scorer, lift, share, new, new_mass)  # fmt: skip
+            inner, gaps = picked[:inner_end], picked[inner_end:gaps_end]
+            m, best = extend(beam, mass, n, inner, gaps, weights, stamps, graph, scorer, lift,
+                             share, new, new_mass)  # fmt: skip
             floor, ties = cut(mass, n, new_mass, m, best * share, size, scratch)
             n, nodes, used = select(beam, mass, n, new, new_mass, m, floor, ties, next_beam,
                                      next_mass, tree, paid, nodes, records, used, t,
@@ -121,7 +124,7 @@ def search(
                 n = recombine(beam, mass, n, nbest, tree, table)
             if not 1e-30 < best < 1e30:
                 scale += rescale(mass, n, best)
-            for token in picked[:all_]:
+            for token in picked[:picked_end]:
                 weights[token] = 0.0
             if n == 0:
                 break

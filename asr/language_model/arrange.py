@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from asr.language_model.base import LN10, Arpa, Grams
 from asr.language_model.flat import ROOT, Flat
 
+_LEAST = -1e4  # nats; -inf in a file: impossible all the same, and a weight of 0 makes it 0
+
 
 def arrange(arpa: Arpa) -> Flat:
     """The arrays of a model.
@@ -37,8 +39,8 @@ def arrange(arpa: Arpa) -> Flat:
         by_key = np.argsort(key, kind="stable")
         keys.append(key[by_key])
         words[here] = grams.words[by_key, -1]
-        log_probs[here] = grams.log10_probs[by_key] * LN10
-        backoffs[here] = grams.log10_backoffs[by_key] * LN10
+        log_probs[here] = np.maximum(grams.log10_probs[by_key] * LN10, _LEAST)
+        backoffs[here] = np.maximum(grams.log10_backoffs[by_key] * LN10, _LEAST)
         if order > 1:
             histories = histories[by_key]
             ends[here] = _longest_ends(keys, offsets, ends, histories, words[here])

@@ -57,7 +57,7 @@ def count_text(
         ValueError: there is no text, or none of this order, or a file cannot be read.
     """
     if order < 1 or min_count < 1:
-        raise ValueError(f"order={order} and min_count={min_count} must be 1 or more")
+        raise ValueError(f"order={order}, min_count={min_count}: both must be 1 or more")
     limit = None if vocabulary is None else _read_vocabulary(vocabulary, units)
     if min_count > 1:
         first = _count(paths, 1, units, limit)

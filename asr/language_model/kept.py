@@ -10,7 +10,7 @@ import numpy as np
 
 from asr.language_model.flat import Flat
 
-_MAGIC = b"asr-ngram-1\n"
+_MAGIC = b"asr-ngram-2\n"
 
 
 class Kept(NamedTuple):
@@ -73,5 +73,11 @@ def find(place: Path, key: str) -> Kept | None:
             return None
         vocabulary = arrays.pop("vocabulary").tobytes().decode().split("\n")
         return Kept(header["order"], vocabulary, Flat(**arrays))
-    except (OSError, ValueError, KeyError, TypeError):  # another version's, or cut short
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):  # another version's, or cut short
         return None

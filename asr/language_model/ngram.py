@@ -56,6 +56,8 @@ class NGram:
         Raises:
             ValueError: it is not an ARPA file; says where.
         """
+        if path.is_dir():
+            raise ValueError(f"{path}: a folder; name the language model's file in it")
         if not path.is_file():
             raise ValueError(f"{path}: no such language model; `python -m asr.lm` makes one")
         stamp = path.stat()
@@ -97,7 +99,11 @@ class NGram:
         return 0.0 if self.end is None else self.score(state, self.end)[0]
 
     def perplexity(self, sentences: Iterable[Sequence[str]]) -> Perplexity:
-        """Perplexity of sentences, which are words without marks of start and end."""
+        """Perplexity of sentences, which are words without marks of start and end.
+
+        Raises:
+            ValueError: there are none.
+        """
         prepare(_walk_all, FLAT_TYPE, types.int64, types.int32[::1], types.float64[::1])
         total, known, tokens, unknown = 0.0, 0.0, 0, 0
         end = [] if self.end is None else [self.end]
@@ -108,8 +114,10 @@ class NGram:
             seen = words != self.unknown
             total, known = total + scores.sum(), known + scores[seen].sum()
             tokens, unknown = tokens + len(words), unknown + int((~seen).sum())
+        if tokens == 0:
+            raise ValueError("there is no sentence to measure the language model on")
         return Perplexity(
-            float(np.exp(-total / max(tokens, 1))),
+            float(np.exp(-total / tokens)),
             float(np.exp(-known / max(tokens - unknown, 1))),
             tokens,
             unknown,

@@ -72,7 +72,8 @@ def _draw_map(axes: Axes, tuning: Tuning, rates: Numbers, scale: Normalize) -> N
             )  # fmt: skip
     axes.set_xlabel(_SAID[_MAP[0]])
     axes.set_ylabel(_SAID[_MAP[1]])
-    axes.legend(loc="best", fontsize=8, labelspacing=1.2, borderpad=0.8)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="best", fontsize=8, labelspacing=1.2, borderpad=0.8)
     bar = axes.figure.colorbar(colours, ax=axes, extend="max", pad=0.02)
     bar.set_label(f"WER, % (greedy {100 * tuning.greedy.wer.rate:.2f}; triangles: worse)")
 

@@ -20,7 +20,7 @@ from asr.tokenizer.base import Tokenizer
 class Decoded:
     """One utterance. score: of the hypothesis, nats.
 
-    nbest: texts and scores of all hypotheses, best first.
+    nbest: different texts and their scores, best first.
     loss: nats of the reference's tokens; None where there is no reference, or where it cannot be
     spelt. Infinite where the posteriors rule it out or it does not fit.
     """

@@ -9,6 +9,7 @@ import difflib
 import typing
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,7 +148,7 @@ def tune(
         start: the options to begin with, of which those of `space` count; they may lie outside
             their ranges.
         space: of the search; see `search_space`.
-        trials: how many settings to try, the first included.
+        trials: how many settings to try, the first included; Ctrl-C ends the search earlier.
         seed: of the search; the same seed gives the same trials.
         progress: called after each trial with 1 and what the best so far is.
 
@@ -181,9 +182,10 @@ def tune(
             params=dict(start), distributions=dict(space), value=value
         )
         study.add_trial(first)
-    for _ in range(trials - 1):
-        asked = study.ask(dict(space))
-        study.tell(asked, attempt({name: _rounded(x) for name, x in asked.params.items()}))
+    with suppress(KeyboardInterrupt):  # what was tried until then is an answer too
+        for _ in range(trials - 1):
+            asked = study.ask(dict(space))
+            study.tell(asked, attempt({name: _rounded(x) for name, x in asked.params.items()}))
     return Tuning(baseline, tuple(done), tuple(u.speaker for u in utterances))
 
 

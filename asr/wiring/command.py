@@ -92,9 +92,9 @@ def own_choices(arguments: list[str]) -> list[str]:
     """
     roots, own = [], []
     for argument in arguments:
-        group, _, value = argument.partition("=")
+        group, _, value = argument.lstrip("+").partition("=")
         path = Path(value)
-        if path.suffix != ".yaml" or not (CONFIGS / group.lstrip("+")).is_dir():
+        if path.suffix != ".yaml" or not (CONFIGS / group).is_dir():
             own.append(argument)
             continue
         if not path.is_file():
@@ -132,7 +132,10 @@ def _explain(error: Exception, name: str) -> str:
         cause = cause.__cause__
     if cause is not error:
         lines.append(str(cause).split("\n")[0])
-    if typed := re.search(r"(?<=full_key: )\S+", str(cause)):
+    option = re.match(r"Could not override '(\w+)\.(\w+)'", lines[0])
+    if option and (CONFIGS / option.group(1)).is_dir():
+        lines = [lines[0].split("\n")[0], *_of_another_choice(*option.groups())]
+    elif typed := re.search(r"(?<=full_key: )\S+", str(cause)):
         lines += _did_you_mean(typed.group(), _known_keys(name))
     elif typed := re.search(r"Could not find '(\w+)/(\S+)'", lines[0]):
         options = {path.stem for path in (CONFIGS / typed.group(1)).glob("*.yaml")}
@@ -149,6 +152,17 @@ def _did_you_mean(typed: str, known: set[str]) -> list[str]:
     close = [k for k in known if leaf(k) in leaves]
     close.sort(key=lambda k: -difflib.SequenceMatcher(None, typed, k).ratio())
     return ["Did you mean " + " or ".join(close[:3]) + "?"] if close else []
+
+
+def _of_another_choice(group: str, option: str) -> list[str]:
+    """Which choices of a group have an option of this name, or a like one."""
+    texts = {p.stem: p.read_text(encoding="utf-8") for p in (CONFIGS / group).glob("*.yaml")}
+    options = {stem: re.findall(r"^(\w+):", text, re.MULTILINE) for stem, text in texts.items()}
+    if having := [f"{group}={stem}" for stem, own in options.items() if option in own]:
+        return [f"It is an option of {' and '.join(sorted(having))}."]
+    return _did_you_mean(
+        f"{group}.{option}", {f"{group}.{o}" for own in options.values() for o in own}
+    )
 
 
 def _known_keys(name: str) -> set[str]:

@@ -69,3 +69,13 @@ def test_lmplz_text(shared_data: Path, tmp_path: Path) -> None:
         f"perplexity={folder / 'lm_test.txt'}",
     )  # fmt: skip
     assert "perplexity 129.60 without unknown words, 133.91 with (20 of 5,284" in done.stdout
+
+
+def test_what_is_read_is_not_replaced(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text(TEXT)
+    done = command("lm", f"text={text}", "order=2", f"output={text}")
+    assert done.returncode == 1 and "would replace what is read" in done.stderr
+    assert text.read_text() == TEXT
+    done = command("lm", f"arpa={text}")
+    assert done.returncode == 1 and "not an ARPA file" in done.stderr

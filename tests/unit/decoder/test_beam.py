@@ -142,7 +142,9 @@ def test_a_token_within_the_threshold_lives_on_and_no_other(gap):
 def test_tokens_that_are_not_looked_at_lead_nowhere(option, value, tokens):
     values = torch.tensor([[0.1, 0.05, 0.55, 0.25, 0.05]]).log()
     options = {"token_threshold": None, "nbest": 9} | {option: value}
-    found = {h.tokens for h in beam(**options)(Padded(values[None], torch.tensor([1])))[0]}
+    found = {
+        h.tokens for h in beam(Char("abcd"), **options)(Padded(values[None], torch.tensor([1])))[0]
+    }
     assert found == {(), *((token,) for token in tokens)}
 
 
@@ -171,6 +173,11 @@ def test_prefixes_that_stay_are_cut_among_equals_too():
     # Only the empty prefix was still there to give to its child in the last frame.
     expected = [0.8 + 0.1, 0.8, 0.8, 0.1]
     assert [3 * math.exp(h.score) for h in found] == pytest.approx(expected)
+
+
+def test_n_best_texts_differ():
+    found = beam(nbest=20)(random_log_probs([30]))[0]
+    assert len(found) == len({h.text for h in found}) == 20
 
 
 def test_of_the_same_future_the_n_best_live_on():
@@ -251,6 +258,33 @@ def test_no_frames_and_no_utterances(arpa):
     assert beam(lm=arpa)(Padded(torch.zeros(0, 7, 5), torch.zeros(0, dtype=torch.int64))) == []
 
 
+@pytest.mark.parametrize("lengths", [[25, 20], [-1, 20], [20]])
+def test_lengths_that_cannot_be_are_refused(lengths):
+    with pytest.raises(ValueError, match="for 2 utterances of 20 frames"):
+        beam()(Padded(random_log_probs([20, 20]).values, torch.tensor(lengths)))
+
+
+def test_a_hotword_that_was_not_said_cuts_nothing_off():
+    path = [2, 0, 4, 0, 1, 0, 4]  # "ac c"
+    [[best]] = beam(hotwords={"ab": 30})(spelt_path(path, sure=1 - 4e-9))
+    assert best.text == "ac c"
+    unsure = spelt_path(path, sure=0.96)
+    everything = beam(hotwords={"ab": 30}, beam_threshold=None)(unsure)
+    assert beam(hotwords={"ab": 30})(unsure)[0][0].text == everything[0][0].text
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_words_of_probability_zero(tmp_path, weight):
+    path = tmp_path / "zero.arpa"
+    path.write_text(
+        "\\data\\\nngram 1=5\nngram 2=1\n\n\\1-grams:\n-99\t<s>\t-0.3\n-1\t</s>\n-0.5\ta\t-inf\n"
+        "-inf\tb\n-inf\t<unk>\n\n\\2-grams:\n-0.1\t<s> a\n\n\\end\\\n"
+    )
+    decoder = beam(lm=str(path), lm_weight=weight, word_score=0.0)
+    [[best]] = decoder(spelt_path([2, 1, 3], sure=0.99))
+    assert best.text == ("a b" if weight == 0 else "")  # what follows "a" is impossible
+
+
 def test_nan_and_logits_are_errors_that_name_the_utterance():
     log_probs = random_log_probs([4, 5])
     log_probs.values[1, 4, 2] = math.nan
@@ -270,7 +304,8 @@ def test_nan_and_logits_are_errors_that_name_the_utterance():
         ("word_score", math.nan), ("nbest", 0), ("nbest", 101), ("threads", 0),
         ("lm_unit", "phrase"), ("lm_unit", "token"), ("lm", "nowhere.arpa"),
         ("lexicon", "none.txt"), ("lexicon", "lm"), ("hotwords", {"a b": 1}),
-        ("hotwords", {"a": None}),
+        ("hotwords", {"a": None}), ("hotwords", {"a": math.nan}), ("hotwords", {"a": 1000}),
+        ("hotwords", {123: 5}), ("beam_size", 1.5),
     ],
 )  # fmt: skip
 def test_options_out_of_range_are_named(option, value):
@@ -292,7 +327,7 @@ def test_lexicons_that_cannot_be_are_refused(tmp_path, arpa):
         beam(Char("abc"), lm=arpa)
     with pytest.raises(ValueError, match="holds no word that the tokens can spell"):
         beam(Char("xyz "), lm=arpa, lexicon="lm")
-    with pytest.raises(ValueError, match="knows none of the tokens"):
+    with pytest.raises(ValueError, match="knows 0 of the 4 tokens"):
         beam(Char("xyz "), lm=arpa, lm_unit="token")
 
 
