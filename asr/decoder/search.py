@@ -15,7 +15,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from asr.core.compiled import frozen_type, kernel, part, tuple_type
-from asr.decoder.expand import extend, least_worth, pick, stay
+from asr.decoder.expand import extend, stay
 from asr.decoder.hypotheses import (
     BLANK,
     COLUMNS,
@@ -42,6 +42,7 @@ from asr.decoder.hypotheses import (
     Scorer,
 )
 from asr.decoder.lexicon import ROOT
+from asr.decoder.pick import least_worth, pick
 from asr.decoder.prune import cut, recombine, rescale, select, settle
 from asr.language_model.flat import FLAT_TYPE, walk
 
