@@ -111,4 +111,5 @@ def edge_lines(tuning: Tuning, space: Space) -> list[str]:
 
 
 def _settings(trial: Trial) -> str:
-    return " ".join(f"{name}={value}" for name, value in trial.options.items())
+    shown = {k: "null" if v is None else v for k, v in trial.options.items()}  # as in a YAML
+    return " ".join(f"{name}={value}" for name, value in shown.items())

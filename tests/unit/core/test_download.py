@@ -4,11 +4,10 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from loopback import Server, serving
 
 from asr.core.download import download, extract
 
@@ -16,62 +15,10 @@ BODY = bytes(range(256)) * 4000  # 1 MB, more than what the server can hand to t
 MD5 = hashlib.md5(BODY).hexdigest()
 
 
-class Server(ThreadingHTTPServer):
-    """Serves BODY, with faults: what `plan` says for each request in turn, then none."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.plan: list[str] = []
-        self.always = "fine"
-        self.ranges: list[str | None] = []  # what each request asked for
-        self.body = BODY
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/file.tar.gz"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        fault = self.server.plan.pop(0) if self.server.plan else self.server.always
-        wanted = self.headers.get("Range")
-        self.server.ranges.append(wanted)
-        if fault.isdecimal():
-            self.send_error(int(fault))
-            return
-        body, start = self.server.body, 0
-        if wanted and fault != "no ranges" and fault != "no ranges, breaks":
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        if start and start >= len(body):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(body)}")
-            self.end_headers()
-            return
-        self.send_response(206 if start else 200)
-        if start:
-            if fault == "wrong range":
-                start, body = start - 7, body[:-7]  # of the length that was asked for
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(BODY)}")
-        promised = len(body) - start + (100 if fault == "promises too much" else 0)
-        if fault != "no length":
-            self.send_header("Content-Length", str(promised))
-        self.end_headers()
-        rest = body[start:]
-        self.wfile.write(rest[: len(rest) // 2] if "breaks" in fault else rest)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server()
-    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(BODY) as server:
+        yield server
 
 
 @pytest.fixture
@@ -174,7 +121,7 @@ def test_a_refusal_is_not_tried_again(server: Server, fetch: Callable[..., Path]
 
 
 def test_nobody_answers(tmp_path: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
+    with Server(BODY) as closed:
         url = f"http://127.0.0.1:{closed.server_address[1]}/x"
     with pytest.raises(ValueError, match=r"gave up after 2 failures .*refused"):
         download(url, tmp_path / "x", md5=None, tries=2, wait_seconds=0.001)

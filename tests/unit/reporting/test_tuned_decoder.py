@@ -64,6 +64,12 @@ def test_what_is_said(tuning: Tuning) -> None:
     assert "flatter" in lines[5] and "2 speakers" in lines[5]
 
 
+def test_an_option_that_was_left_to_the_decoder_is_null() -> None:
+    only = trial(9, lm_weight=1, word_score=None)
+    lines = tuning_lines(Tuning(trial(20), (only,), ("x", "y")))
+    assert "lm_weight=1 word_score=null" in lines[1]
+
+
 def test_a_best_value_at_an_end_of_its_range_is_named(tuning: Tuning) -> None:
     wide = {"lm_weight": FloatDistribution(0, 4), "word_score": FloatDistribution(0, 3)}
     assert edge_lines(tuning, wide) == []
