@@ -85,6 +85,8 @@ def tuning_lines(tuning: Tuning) -> list[str]:
         lines.append(
             f"gain over {name} {100 * gain:.2f}, 95 % interval {100 * low:.2f} to {100 * high:.2f}"
         )
+    if best.wer.rate >= tuning.greedy.wer.rate:
+        lines.append("nothing that was tried beats greedy: try more, or another language model")
     speakers = len(set(tuning.speakers) - {None})
     lines.append(
         "the same speech chose the weights, so that gains and intervals flatter a little"

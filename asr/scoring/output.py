@@ -64,7 +64,7 @@ def report_lines(reports: Sequence[Report]) -> list[str]:
         difference = 100 * (report.words.rate - first.words.rate)
         lines.append(
             f"  {report.decoder} against {first.decoder}: {difference:+.2f} points, 95 % interval "
-            f"{-100 * high:+.2f} to {-100 * low:+.2f} (paired bootstrap)"
+            f"{0 - 100 * high:+.2f} to {0 - 100 * low:+.2f} (paired bootstrap)"
         )
     if first.outside:
         lines.append(

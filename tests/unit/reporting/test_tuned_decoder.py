@@ -70,6 +70,12 @@ def test_an_option_that_was_left_to_the_decoder_is_null() -> None:
     assert "lm_weight=1 word_score=null" in lines[1]
 
 
+def test_what_does_not_beat_greedy_is_called_so(tuning: Tuning) -> None:
+    worse = Tuning(trial(5), (trial(9, lm_weight=1),), ("x", "y"))
+    assert any("beats greedy" in line for line in tuning_lines(worse))
+    assert not any("beats greedy" in line for line in tuning_lines(tuning))
+
+
 def test_a_best_value_at_an_end_of_its_range_is_named(tuning: Tuning) -> None:
     wide = {"lm_weight": FloatDistribution(0, 4), "word_score": FloatDistribution(0, 3)}
     assert edge_lines(tuning, wide) == []
