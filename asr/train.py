@@ -3,6 +3,7 @@
 python -m asr.train experiment=spoken
 python -m asr.train corpus=an4 model=wav2letter trainer.epochs=30 optimizer.lr=5e-4
 python -m asr.train 'data.train=[mine.jsonl]' 'data.dev=[dev.jsonl]' init_from=runs/x/best.pt
+torchrun --nproc-per-node=8 -m asr.train ...        # the same run on 8 GPUs, or 8 processes
 """
 
 import shlex
@@ -18,18 +19,22 @@ def main(config: DictConfig) -> None:
     """Train, or go on training: the same `run=` resumes."""
     from rich.console import Console
 
+    from asr.core.distributed import is_main, process_group
     from asr.training.assemble import assemble
-    from asr.wiring.build import plain_config
+    from asr.wiring.build import choose_device, plain_config
     from asr.wiring.run import run_name
 
-    say = Console(soft_wrap=True, highlight=False, markup=False).print
     if config.inputs:
         raise ValueError(f"asr.train takes key=value options only, not {list(config.inputs)}")
     experiment = HydraConfig.get().runtime.choices.get("experiment")
     experiment = None if experiment in (None, "null") else experiment
     name = config.run or run_name(plain_config(config), experiment)
-    trainer = assemble(config, name, say)
-    code = trainer.fit()
+    device = choose_device(config.device, config.threads)
+    with process_group(device):
+        # One process speaks for all.
+        say = Console(soft_wrap=True, highlight=False, markup=False, quiet=not is_main()).print
+        trainer = assemble(config, name, device, say)
+        code = trainer.fit()
     state = trainer.state
     if code == 0:
         say(f"done      {state.step} updates, {state.epoch} epochs, best dev WER "

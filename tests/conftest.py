@@ -1,6 +1,7 @@
 """What all tests share: one thread, composed configurations, where real speech is."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,30 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real speech is not here: ../shared/data is absent")
     return folder
+
+
+@pytest.fixture
+def disk_of(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """disk_of("4m"): a folder that is a file system of its own, of that size, or a skip."""
+    folder = tmp_path / "disk"
+    mounted = False
+
+    def mount(size: str) -> Path:
+        nonlocal mounted
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            pytest.skip("there is no mount command here")
+        if done.returncode:
+            pytest.skip(f"a file system may not be mounted here: {done.stderr.strip()}")
+        mounted = True
+        return folder
+
+    yield mount
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

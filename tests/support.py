@@ -1,5 +1,6 @@
 """What tests share that is no fixture: where things are, and how a user runs a command."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from asr.training.measure import Step
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGS = REPOSITORY / "configs"
@@ -25,6 +28,17 @@ def command(name: str, *arguments: str, timeout: float = 300) -> subprocess.Comp
     )  # fmt: skip
 
 
+def fill_up(folder: Path, free: int = 0) -> Path:
+    """Fill a file system but for so many bytes; returns the file to remove again."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(1 << 16)):
+            pass
+    with filler.open("r+b") as file:
+        file.truncate(max(0, filler.stat().st_size - free))
+    return filler
+
+
 def tones_overrides(tones: Path, folder: Path) -> list[str]:
     """Options of a short run on the tests' corpus."""
     return [
@@ -39,6 +53,11 @@ def tones_overrides(tones: Path, folder: Path) -> list[str]:
         "schedule.warmup_steps=5",
         "trainer.log_every=0",
     ]
+
+
+def loss(step: Step) -> float:
+    """Nats per token of an update."""
+    return step.metrics(step.numbers.read())["train/loss"]
 
 
 def metrics(folder: Path) -> list[dict[str, float]]:

@@ -1,4 +1,7 @@
-"""Progress on stderr with the time that remains; silent where stderr is not a terminal."""
+"""Progress on stderr with the time that remains; silent where stderr is not a terminal.
+
+Of several processes that work together only one shows it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+from asr.core.distributed import is_main
 
 
 class Advance(Protocol):
@@ -39,7 +44,8 @@ def progress_bar(
     console = Console(stderr=True)
     counts = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
     columns = (TextColumn("{task.description}"), BarColumn(), *counts, TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    shown = console.is_terminal and is_main()
+    with Progress(*columns, console=console, disable=not shown) as progress:
         task = progress.add_task(description, total=total)
 
         def advance(amount: float, description: str | None = None) -> None:

@@ -20,13 +20,21 @@ class Example(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Utterances side by side: waveforms (B, N), tokens (B, U), seeds (B,) int64 on the CPU."""
+    """Utterances side by side: waveforms (B, N), tokens (B, U), seeds (B,) int64 on the CPU.
+
+    A rank that gets no utterance of a batch still has to take part in it: its tensors then hold
+    one utterance without samples and tokens, which weighs nothing, and ids and texts are empty.
+
+    unreadable: of utterances that belong here but could not be read: their places in the plan's
+    batch, and why, with their names.
+    """
 
     ids: tuple[str, ...]
     waveforms: Padded
     tokens: Padded
     texts: tuple[str, ...]
     seeds: Tensor
+    unreadable: tuple[tuple[int, str], ...] = ()
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device; seeds stay, because masks are drawn on the CPU."""
@@ -35,14 +43,48 @@ class Batch(NamedTuple):
             tokens=self.tokens.to(device, non_blocking=True),
         )
 
+    def halves(self) -> "list[Batch]":
+        """The batch in two, for where it is too large as one; of at least two utterances."""
+        return [
+            self._replace(
+                ids=self.ids[i::2],
+                waveforms=_rows(self.waveforms, i),
+                tokens=_rows(self.tokens, i),
+                texts=self.texts[i::2],
+                seeds=self.seeds[i::2],
+                unreadable=self.unreadable if i == 0 else (),
+            )
+            for i in (0, 1)
+        ]
 
-def collate(examples: Sequence[Example]) -> Batch:
-    """Pad examples to one batch."""
-    ids, waveforms, tokens, texts, seeds = zip(*examples, strict=True)
+
+def _rows(padded: Padded, start: int) -> Padded:
+    """Every second sequence, padded no longer than needed."""
+    lengths = padded.lengths[start::2]
+    return Padded(padded.values[start::2, : int(lengths.max())], lengths)
+
+
+def collate(examples: Sequence[Example | ValueError]) -> Batch:
+    """Pad examples to one batch; those that could not be read are left out and named."""
+    good = [e for e in examples if isinstance(e, Example)]
+    unreadable = tuple((i, str(e)) for i, e in enumerate(examples) if isinstance(e, ValueError))
+    if not good:
+        return _EMPTY._replace(unreadable=unreadable)
+    ids, waveforms, tokens, texts, seeds = zip(*good, strict=True)
     return Batch(
         ids=ids,
         waveforms=Padded.stack(waveforms),  # (B, N)
         tokens=Padded.stack(tokens),  # (B, U)
         texts=texts,
         seeds=torch.tensor(seeds, dtype=torch.int64),
+        unreadable=unreadable,
     )
+
+
+_EMPTY = Batch(
+    ids=(),
+    waveforms=Padded(torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64)),
+    tokens=Padded(torch.zeros(1, 0, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)),
+    texts=(),
+    seeds=torch.zeros(1, dtype=torch.int64),
+)

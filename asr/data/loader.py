@@ -1,28 +1,40 @@
 """Loaders: the plan of an epoch, and its batches from wherever one stands in it."""
 
+import logging
 import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from asr.core.distributed import rank, world_size
 from asr.data.batch import Batch, Example, collate
 from asr.data.dataset import Draw, SpeechDataset
 from asr.data.sampler import epoch_batches, shard
 
-Update = list[list[Draw]]  # the micro-batches of one update
+Update = list[list[Draw]]  # the micro-batches of one update, as far as they are this rank's
+
+_POLL_SECONDS = 2  # between looks at whether the workers live
+_TRIES = 3
+_DIED = "a loader process died (killed, or out of memory)"
+
+_log = logging.getLogger(__name__)
 
 
 class TrainingData:
-    """The updates of every epoch, each a pure function of (seed, epoch).
+    """The updates of every epoch, each a pure function of (seed, epoch), cut over the ranks.
 
     weights: (len(dataset),) how often an utterance stands in an epoch; None: once.
     batch_seconds, max_utterances: bounds of the batch of one update, padding included.
     sortagrad_epochs: first epochs in ascending order of duration.
     accumulate: micro-batches that an update is cut into.
     workers: loader processes; 0 reads in the process that trains.
+    worker_timeout: seconds without a batch after which they are replaced.
     """
 
     def __init__(
@@ -35,8 +47,11 @@ class TrainingData:
         sortagrad_epochs: int,
         accumulate: int,
         workers: int,
+        worker_timeout: float,
         pin_memory: bool = False,
     ) -> None:
+        if worker_timeout <= 0:
+            raise ValueError(f"data.worker_timeout={worker_timeout} must be > 0 seconds")
         self.dataset = dataset
         self.weights = weights
         self.batch_seconds = batch_seconds
@@ -44,11 +59,12 @@ class TrainingData:
         self.sortagrad_epochs = sortagrad_epochs
         self.accumulate = accumulate
         self.workers = workers
+        self.worker_timeout = worker_timeout
         self.pin_memory = pin_memory
 
     def plan(self, epoch: int) -> list[Update]:
         """The updates of an epoch, nothing read yet."""
-        draws = self.dataset.draws(epoch, self.weights)
+        draws, accumulate = self.dataset.draws(epoch, self.weights), self.accumulate
         batches = epoch_batches(
             self.dataset.durations(draws),
             batch_seconds=self.batch_seconds,
@@ -58,19 +74,26 @@ class TrainingData:
             sortagrad_epochs=self.sortagrad_epochs,
         )
         return [
-            [[draws[i] for i in part] for part in shard(batch, 0, 1, self.accumulate) if len(part)]
+            [[draws[i] for i in part] for part in shard(batch, rank(), world_size(), accumulate)]
             for batch in batches
         ]
 
     def updates(self, plan: Sequence[Update], start: int = 0) -> Iterator[list[Batch]]:
         """The micro-batches of each update of a plan, from update `start` on: O(1) to get there.
 
+        Utterances that cannot be read are left out, and named in their batch.
+
         Raises:
-            ValueError: an utterance could not be read; names it.
+            ValueError: workers failed several times, as in `load_batches`.
         """
         rest = plan[start:]
         batches = load_batches(
-            self.dataset, [m for update in rest for m in update], self.workers, self.pin_memory
+            self.dataset,
+            [m for update in rest for m in update],
+            self.workers,
+            self.pin_memory,
+            self.worker_timeout,
+            strict=False,
         )
         for update in rest:
             yield list(islice(batches, len(update)))
@@ -93,36 +116,96 @@ def evaluation_plan(
 
 
 def load_batches(
-    dataset: SpeechDataset, plan: list[list[Draw]], workers: int, pin_memory: bool = False
+    dataset: SpeechDataset,
+    plan: list[list[Draw]],
+    workers: int,
+    pin_memory: bool = False,
+    worker_timeout: float = 300.0,
+    strict: bool = True,
 ) -> Iterator[Batch]:
     """Read planned batches in their order, ahead of time if there are workers.
 
+    A worker that dies, or gives nothing for `worker_timeout` seconds, is replaced with all others
+    and its batch read again.
+
+    strict: else utterances that cannot be read are left out, and named in the batch.
+
     Raises:
-        ValueError: an utterance could not be read; names it.
+        ValueError: an utterance cannot be read, or workers failed on the same batch several times;
+            names the culprits.
     """
-    loader: DataLoader[Example | ValueError] = DataLoader(
+    done, failures = 0, 0
+    while done < len(plan):
+        batches = iter(_loader(dataset, plan[done:], workers, pin_memory))
+        # Torch's own handler raises wherever the program just is, in mid-update too.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            while done < len(plan):
+                batch = _next(batches, worker_timeout)
+                if strict and batch.unreadable:
+                    raise ValueError(batch.unreadable[0][1])
+                yield batch
+                done, failures = done + 1, 0
+        except _WorkerError as error:
+            _kill_workers(batches)
+            failures += 1
+            names = ", ".join(dataset.manifest[d.index].id for d in plan[done])
+            if failures == _TRIES:
+                raise ValueError(
+                    f"{error}, {failures} times at the same batch ({names}). Look at these files "
+                    "and the disk they are on, at memory (dmesg), or set data.workers=0"
+                ) from None
+            _log.warning("%s; starting others at the batch of %s", error, names)
+
+
+class _WorkerError(Exception):
+    """A loader process died or hangs."""
+
+
+def _loader(
+    dataset: SpeechDataset, plan: list[list[Draw]], workers: int, pin_memory: bool
+) -> DataLoader[Example | ValueError]:
+    return DataLoader(
         dataset,
         batch_sampler=plan,
         num_workers=workers,
-        collate_fn=_collate_or_error,
-        worker_init_fn=_ignore_signals,
+        collate_fn=collate,
+        worker_init_fn=_start_worker,
         pin_memory=pin_memory,
+        timeout=_POLL_SECONDS if workers else 0,
     )
-    for batch in loader:
-        if isinstance(batch, ValueError):
-            raise batch
-        yield batch
 
 
-def _ignore_signals(_: int) -> None:
-    """Terminals and clusters signal workers as well; when to stop is the main process's to say."""
+def _next(batches: Iterator[Batch], limit: float) -> Batch:
+    """The next batch; torch looks after its workers only as often as it runs out of patience."""
+    began = time.monotonic()
+    while True:
+        try:
+            return next(batches)
+        except (OSError, EOFError):  # on the way from a process that is no more
+            raise _WorkerError(_DIED) from None
+        except RuntimeError as error:
+            message = str(error)
+            if message.startswith("DataLoader worker"):
+                raise _WorkerError(_DIED) from None
+            if not message.startswith("DataLoader timed out"):
+                raise
+            if time.monotonic() - began > limit:
+                raise _WorkerError(
+                    f"a loader process gave nothing for data.worker_timeout={limit:g} seconds"
+                ) from None
+
+
+def _kill_workers(batches: Iterator[Batch]) -> None:
+    """At once: those that hang would not listen, and the program would wait for them at its end."""
+    for worker in getattr(batches, "_workers", []):
+        worker.kill()
+
+
+def _start_worker(_: int) -> None:
+    # Terminals and clusters signal workers as well; when to stop is the main process's to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-def _collate_or_error(examples: Sequence[Example | ValueError]) -> Batch | ValueError:
-    """An error crosses from a worker as a value: raised there, it would drag a traceback along."""
-    good = [e for e in examples if not isinstance(e, ValueError)]
-    if len(good) < len(examples):
-        return next(e for e in examples if isinstance(e, ValueError))
-    return collate(good)
+    # By name, not over a socket to the worker, whose answer one would await for ever if it hangs.
+    torch.multiprocessing.set_sharing_strategy("file_system")  # type: ignore[no-untyped-call]

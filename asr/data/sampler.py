@@ -65,11 +65,13 @@ def epoch_batches(
 def shard(batch: Batch, rank: int, world_size: int, accumulate: int) -> list[Batch]:
     """Cut a batch into the micro-batches of one rank.
 
-    Strides, so that each gets like lengths. Over all ranks and micro-batches the union is the
-    batch; where it has fewer utterances than parts, some are empty.
+    Strides, so that each gets like lengths. Micro-batch i of all ranks together is the same
+    whatever their number, because batch normalisation sees it as one; where it has fewer
+    utterances than there are ranks, some get none of it.
 
     Returns:
-        Exactly `accumulate` arrays of indices.
+        Arrays of indices, of every rank as many: `accumulate`, or an utterance each if the batch
+        has fewer.
 
     Raises:
         ValueError: a number is out of range.
@@ -78,7 +80,8 @@ def shard(batch: Batch, rank: int, world_size: int, accumulate: int) -> list[Bat
         raise ValueError(f"data.accumulate={accumulate} must be at least 1 micro-batch")
     if not 0 <= rank < world_size:
         raise ValueError(f"rank {rank} is not among the ranks 0..{world_size - 1}")
-    return [batch[rank + world_size * i :: world_size * accumulate] for i in range(accumulate)]
+    parts = min(accumulate, len(batch))
+    return [batch[i::parts][rank::world_size] for i in range(parts)]
 
 
 def _jitter(logs: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asr.core.distributed import summed
 from asr.core.padded import Padded
 
 
@@ -48,7 +49,8 @@ class MaskedBatchNorm(nn.Module):
     """Batch normalisation whose statistics are those of the real frames (arXiv:1502.03167).
 
     Sequence-wise as in Deep Speech 2 (arXiv:1512.02595, 3.2): one mean and variance a channel,
-    over all utterances, frames and frequencies of the batch. Computed in at least float32.
+    over all utterances, frames and frequencies of the batch, on whatever rank they are. Computed
+    in at least float32.
     """
 
     running_mean: Tensor
@@ -73,10 +75,12 @@ class MaskedBatchNorm(nn.Module):
             )
         axes = tuple(range(values.dim() - 1))
         inner = values.shape[2:-1].numel()
-        count = (x.lengths.sum() * inner).clamp(min=1).to(values.dtype)
-        mean = values.sum(axes) / count
+        own = (x.lengths.sum() * inner).to(values.dtype)
+        total, count = summed(torch.cat([values.sum(axes), own[None]])).tensor_split([-1])
+        count = count.clamp(min=1)  # (1,)
+        mean = total / count
         centred = (values - mean) * mask
-        variance = centred.square().sum(axes) / count
+        variance = summed(centred.square().sum(axes)) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             unbiased = variance * (count / (count - 1).clamp(min=1))

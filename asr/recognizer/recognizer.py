@@ -32,7 +32,8 @@ class Recognizer(nn.Module):
 
         seeds: (B,) int64 on the CPU, each utterance's own randomness; needed in training mode.
         """
-        features: Padded = self.spec_augment(self.features(waveforms), seeds)  # (B, T, F)
+        exact = waveforms._replace(values=waveforms.values.to(next(self.parameters()).dtype))
+        features: Padded = self.spec_augment(self.features(exact), seeds)  # (B, T, F)
         logits: Padded = self.model(features)  # (B, T', V)
         dtype = torch.promote_types(logits.values.dtype, torch.float32)
         return Padded(logits.values.log_softmax(dim=-1, dtype=dtype), logits.lengths)

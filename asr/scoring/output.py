@@ -1,7 +1,7 @@
 """A report on disk and on the terminal: hypotheses.jsonl, summary.json, Kaldi's line."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,31 @@ def report_folder(report: Report, folder: Path) -> Path:
     """Where a report goes: named by its manifest, and by its decoder unless that is greedy."""
     name = report.name.replace("/", "-")
     return folder / (name if report.decoder == "greedy" else f"{name}-{report.decoder}")
+
+
+def write_reports(
+    reports: Mapping[str, Report],
+    output: Path,
+    taken: set[Path],
+    checkpoint: str,
+    options: dict[str, Any],
+) -> Iterator[Path]:
+    """Write a data set's reports under a folder, none over another's.
+
+    taken: folders written before, to which these are added. options: of a decoder that is not
+    greedy.
+
+    Yields:
+        The folder of each.
+    """
+    for report in reports.values():
+        folder = report_folder(report, output)
+        while folder in taken:  # two manifests of one name
+            folder = folder.with_name(folder.name + "-again")
+        taken.add(folder)
+        own = {} if report.decoder == "greedy" else {"options": options}
+        write_report(report, folder, checkpoint=checkpoint, **own)
+        yield folder
 
 
 def write_report(report: Report, folder: Path, **about: Any) -> None:

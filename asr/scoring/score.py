@@ -1,14 +1,17 @@
 """Scoring: a recogniser and decoders on a data set, each utterance recognised once."""
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from asr.core.distributed import exchange, rank, world_size
 from asr.core.padded import Padded
 from asr.ctc.loss import ctc_loss, feasible
-from asr.data.dataset import SpeechDataset
+from asr.data.batch import Batch
+from asr.data.dataset import Draw, SpeechDataset
 from asr.data.loader import evaluation_plan, load_batches
 from asr.decoder.base import Decoder
 from asr.recognizer.recognizer import Recognizer
@@ -35,7 +38,7 @@ class Report:
 
     loss: nats per token over the utterances that the model can spell and that fit.
     outside: utterances with characters outside the alphabet. compute_seconds: reading to text.
-    decoder: which one heard this.
+    decoder: which one heard this. unreadable: utterances of which nothing could be read, and why.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Report:
     outside: int
     compute_seconds: float
     decoder: str
+    unreadable: tuple[str, ...] = ()
 
     @property
     def words(self) -> ErrorCounts:
@@ -72,6 +76,10 @@ class Report:
         return bootstrap_interval([u.words for u in self.utterances], speakers)
 
 
+class ScoringStoppedError(Exception):
+    """Raised by `progress` to end a scoring; it then ends on all ranks."""
+
+
 @torch.inference_mode()
 def score(
     recognizer: Recognizer,
@@ -82,57 +90,115 @@ def score(
     batch_seconds: float,
     max_utterances: int,
     workers: int,
+    worker_timeout: float,
+    strict: bool = True,
     progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> dict[str, Report]:
     """Recognise a data set once, decode it with each decoder and count the errors.
 
-    The recogniser is left in the mode it was in.
+    The recogniser is left in the mode it was in. Where several ranks score, each takes its share
+    of the batches, and all get the reports that one would have made alone.
 
     decoders: by the names that the reports will have.
+    worker_timeout: seconds without a batch after which loader processes are replaced.
+    strict: else an utterance that cannot be read counts as one of which nothing was heard.
     progress: called after each batch with its utterances and those of the data set; what it
         raises ends the scoring.
 
     Raises:
-        ValueError: an utterance could not be read.
+        ValueError: an utterance could not be read, and `strict` is on.
+        ScoringStoppedError: `progress` raised it, on this rank or another.
     """
     began = time.perf_counter()
+    plan = evaluation_plan(dataset, batch_seconds, max_utterances)
+    own = plan[rank() :: world_size()]
+    batches = load_batches(dataset, own, workers, worker_timeout=worker_timeout, strict=strict)
+    part, stopped = _Part(), False
     was_training = recognizer.training
     recognizer.eval()
-    plan = evaluation_plan(dataset, batch_seconds, max_utterances)
-    found: dict[str, dict[int, Scored]] = {name: {} for name in decoders}
-    seconds = dict.fromkeys(decoders, 0.0)
-    nats, count, outside = 0.0, 0, 0
     try:
-        for draws, batch in zip(plan, load_batches(dataset, plan, workers), strict=True):
-            log_probs = recognizer(batch.waveforms.to(device))  # (B, T', V)
-            for name, decoder in decoders.items():
-                started = time.perf_counter()
-                texts = [best[0].text for best in decoder(log_probs)]
-                seconds[name] += time.perf_counter() - started
-                for draw, text in zip(draws, texts, strict=True):
-                    found[name][draw.index] = _scored(dataset, draw.index, text)
-            rows = [i for i, t in enumerate(batch.texts) if not recognizer.tokenizer.unknown(t)]
-            outside += len(batch.texts) - len(rows)
-            tokens = Padded(batch.tokens.values[rows], batch.tokens.lengths[rows]).to(device)
-            spelled_probs = Padded(log_probs.values[rows], log_probs.lengths[rows])
-            if rows:
-                nats += float(ctc_loss(spelled_probs, tokens).sum())
-                count += int((tokens.lengths * feasible(spelled_probs.lengths, tokens)).sum())
-            progress(len(draws), len(dataset))
+        for number, (draws, batch) in enumerate(zip(own, batches, strict=True)):
+            part.add(recognizer, decoders, dataset, draws, batch, device)
+            done = plan[number * world_size() : (number + 1) * world_size()]
+            progress(sum(map(len, done)), len(dataset))
+        part.seconds = time.perf_counter() - began
+    except ScoringStoppedError:
+        stopped = True  # the others wait to be told
     finally:
         recognizer.train(was_training)
-    shared = time.perf_counter() - began - sum(seconds.values())
-    return {
-        name: Report(
+    parts = exchange((stopped, part))
+    if any(stopped for stopped, _ in parts):
+        raise ScoringStoppedError
+    return _reports(dataset, decoders, [part for _, part in parts])
+
+
+class _Part:
+    """What one rank has scored."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[int, Scored]] = {}
+        self.losses: dict[int, tuple[float, int]] = {}  # nats and tokens, by a batch's first draw
+        self.outside = 0
+        self.unreadable: dict[int, str] = {}
+        self.seconds = 0.0
+        self.decoding: dict[str, float] = {}
+
+    def add(
+        self,
+        recognizer: Recognizer,
+        decoders: Mapping[str, Decoder],
+        dataset: SpeechDataset,
+        draws: Sequence[Draw],
+        batch: Batch,
+        device: torch.device,
+    ) -> None:
+        """Recognise, decode and count a batch."""
+        missing = dict(batch.unreadable)
+        heard = [draw.index for place, draw in enumerate(draws) if place not in missing]
+        log_probs = recognizer(batch.waveforms.to(device))  # (B, T', V)
+        for name, decoder in decoders.items():
+            started = time.perf_counter()
+            texts = [best[0].text for best in decoder(log_probs)] if heard else []
+            took = time.perf_counter() - started
+            self.decoding[name] = self.decoding.get(name, 0.0) + took
+            found = self.found.setdefault(name, {})
+            for index, text in zip(heard, texts, strict=True):
+                found[index] = _scored(dataset, index, text)
+            for place in missing:
+                found[draws[place].index] = _scored(dataset, draws[place].index, "")
+        self.unreadable |= {draws[place].index: why for place, why in missing.items()}
+        rows = [i for i, t in enumerate(batch.texts) if not recognizer.tokenizer.unknown(t)]
+        self.outside += len(batch.texts) - len(rows)
+        tokens = Padded(batch.tokens.values[rows], batch.tokens.lengths[rows]).to(device)
+        spelled = Padded(log_probs.values[rows], log_probs.lengths[rows])
+        if rows:
+            count = (tokens.lengths * feasible(spelled.lengths, tokens)).sum()
+            self.losses[draws[0].index] = (float(ctc_loss(spelled, tokens).sum()), int(count))
+
+
+def _reports(
+    dataset: SpeechDataset, decoders: Mapping[str, Decoder], parts: Sequence[_Part]
+) -> dict[str, Report]:
+    losses = {first: loss for part in parts for first, loss in part.losses.items()}
+    # Summed exactly, so that it does not matter who scored what.
+    nats, count = (math.fsum(loss[i] for loss in losses.values()) for i in (0, 1))
+    unreadable = {index: why for part in parts for index, why in part.unreadable.items()}
+    reports = {}
+    for name in decoders:
+        scored = {i: s for part in parts for i, s in part.found.get(name, {}).items()}
+        others = [
+            part.seconds - sum(s for n, s in part.decoding.items() if n != name) for part in parts
+        ]
+        reports[name] = Report(
             name=dataset.manifest.name,
             utterances=tuple(scored[i] for i in range(len(dataset))),
             loss=nats / max(count, 1),
-            outside=outside,
-            compute_seconds=shared + seconds[name],
+            outside=sum(part.outside for part in parts),
+            unreadable=tuple(unreadable[i] for i in sorted(unreadable)),
+            compute_seconds=max(others),
             decoder=name,
         )
-        for name, scored in found.items()
-    }
+    return reports
 
 
 def _scored(dataset: SpeechDataset, index: int, hypothesis: str) -> Scored:

@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 from torch import nn
 
 from asr.core.checkpoint import load_checkpoint
+from asr.core.distributed import exchange, is_main, world_size
 from asr.corpus.manifest import Manifest, read_manifest
 from asr.data.dataset import SpeechDataset
 from asr.data.loader import TrainingData
 from asr.recognizer.recognizer import Recognizer
 from asr.scoring.score import score
 from asr.tokenizer.base import Tokenizer
+from asr.training.checkpoints import Checkpoints
 from asr.training.fit import Fit, check_transcripts
 from asr.training.health import Health
+from asr.training.mishaps import Mishaps
 from asr.training.trainer import Trainer
 from asr.wiring.build import (
     build,
     build_all,
     build_recognizer,
-    choose_device,
     find_checkpoint,
     fingerprint_gap,
     load_recognizer,
@@ -37,8 +39,11 @@ from asr.wiring.run import check_same, write_config
 
 Say = Callable[[str], None]
 
+_CHECKPOINTS = {"keep_last", "keep_best", "keep_every"}  # options of `trainer` that are others'
+_MISHAPS = {"on_non_finite", "max_skipped"}
 
-def assemble(config: Any, name: str, say: Say) -> Trainer:
+
+def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
     """Read manifests, build every part, restore the run's last checkpoint if there is one.
 
     config: the composed training configuration. say: takes a line for the user.
@@ -48,10 +53,10 @@ def assemble(config: Any, name: str, say: Say) -> Trainer:
     """
     plain, trusted = plain_config(config), list(config.trusted_targets)
     folder = Path(config.runs) / name
-    last = load_checkpoint(folder / "last.pt") if (folder / "last.pt").exists() else None
+    checkpoints = Checkpoints(folder, **_chosen(config.trainer, _CHECKPOINTS))
+    last = checkpoints.load(say)
     if last is not None:
         check_same(plain, last["config"], name)
-    device = choose_device(config.device, config.threads)
     train, weights = _training_manifest(config.data, say)
     if last is not None and last["data"] != _data_digest(train):
         raise ValueError(
@@ -66,7 +71,7 @@ def assemble(config: Any, name: str, say: Say) -> Trainer:
     else:
         recognizer = _fresh_recognizer(plain, train, trusted, say)
     fit = check_transcripts(train, recognizer, config.data.max_infeasible, say)
-    recognizer.to(device)
+    recognizer.to(device, torch.float64 if config.trainer.precision == "float64" else None)
     header = {
         "config": plain,
         "tokenizer": recognizer.tokenizer.state(),
@@ -74,11 +79,13 @@ def assemble(config: Any, name: str, say: Say) -> Trainer:
         "versions": _versions(),
         "data": _data_digest(train),
     }
-    trainer = _trainer(config, recognizer, train, weights, fit, dev, folder, header, trusted)
+    trainer = _trainer(config, recognizer, train, weights, fit, dev, checkpoints, header, trusted)
     if last is not None:
         trainer.restore(last)
         _warn_of_changes(header, last, say)
-    write_config(folder, plain)
+    _agree(trainer.state.step, header, folder)
+    if is_main():
+        write_config(folder, plain)
     _announce(trainer, train, dev, last is not None, say)
     return trainer
 
@@ -90,7 +97,7 @@ def _trainer(
     weights: NDArray[np.float64] | None,
     fit: Fit,
     dev: Manifest,
-    folder: Path,
+    checkpoints: Checkpoints,
     header: dict[str, Any],
     trusted: list[str],
 ) -> Trainer:
@@ -112,6 +119,11 @@ def _trainer(
         batch_seconds=data.batch_seconds,
         max_utterances=data.max_utterances,
         workers=data.workers,
+        worker_timeout=data.worker_timeout,
+        strict=False,
+    )
+    mishaps = Mishaps(
+        **_chosen(config.trainer, _MISHAPS), max_unreadable=data.max_unreadable, size=len(train)
     )
     return Trainer(
         recognizer,
@@ -126,15 +138,36 @@ def _trainer(
             sortagrad_epochs=data.sortagrad_epochs,
             accumulate=data.accumulate,
             workers=data.workers,
+            worker_timeout=data.worker_timeout,
             pin_memory=device.type == "cuda",
         ),
         lambda shipped, progress: validate(shipped, progress=progress)["dev"],
         Health(fit, len(tokenizer), config.trainer.stuck_after),
-        folder,
+        mishaps,
+        checkpoints,
         header,
         seed=config.seed,
-        **{k: v for k, v in plain_config(config.trainer).items() if k != "stuck_after"},
+        **_chosen(config.trainer, set(config.trainer) - _CHECKPOINTS - _MISHAPS - {"stuck_after"}),
     )
+
+
+def _chosen(node: Any, names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in plain_config(node).items() if name in names}
+
+
+def _agree(step: int, header: dict[str, Any], folder: Path) -> None:
+    """Ranks on several machines must see the same run; only one of them writes it.
+
+    Raises:
+        ValueError: they do not.
+    """
+    seen = exchange((step, header["data"], header["config"]))
+    if any(other != seen[0] for other in seen):
+        steps = ", ".join(f"rank {i}: update {s[0]}" for i, s in enumerate(seen))
+        raise ValueError(
+            f"the processes of this job see different runs in {folder} ({steps}), or other data or "
+            "options; runs/ and data/ must lie where all machines see the same files"
+        )
 
 
 def _fresh_recognizer(
@@ -229,11 +262,14 @@ def _data_digest(train: Manifest) -> str:
 
 
 def _versions() -> dict[str, str]:
+    """Whatever may change the last bit of a result."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "threads": str(torch.get_num_threads()),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "processes": str(world_size()),
     }
 
 

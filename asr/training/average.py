@@ -1,15 +1,14 @@
 """Averaged weights: an exponential moving average, which is what gets validated and shipped."""
 
-from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from asr.recognizer.recognizer import Recognizer
 
 
-def averaged(recognizer: Recognizer, decay: float) -> AveragedModel:
+class Average:
     """A moving average of parameters and batch norm's statistics.
 
     It begins as a copy after the first update; its decay then rises to `decay` as
@@ -18,12 +17,32 @@ def averaged(recognizer: Recognizer, decay: float) -> AveragedModel:
     Raises:
         ValueError: `decay` is not in (0, 1).
     """
-    if not 0 < decay < 1:
-        raise ValueError(f"trainer.average_decay={decay} must lie between 0 and 1 (0: no average)")
 
-    def update(averages: Sequence[Tensor], current: Sequence[Tensor], num: Tensor | int) -> None:
-        weight = 1 - min(decay, (1 + int(num)) / (10 + int(num)))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(averages), list(current), weight)
+    def __init__(self, recognizer: Recognizer, decay: float) -> None:
+        if not 0 < decay < 1:
+            raise ValueError(
+                f"trainer.average_decay={decay} must lie between 0 and 1 (0: no average)"
+            )
+        self.decay = decay
+        self.module = deepcopy(recognizer).requires_grad_(False)
 
-    return AveragedModel(recognizer, multi_avg_fn=update, use_buffers=True)
+    @torch.no_grad()
+    def update(self, recognizer: Recognizer, step: int, held: Tensor | None = None) -> None:
+        """Move towards the weights after update `step` (counted from 0).
+
+        held: () bool, true where the update was not made and nothing shall move; it is not read,
+            so that no device is waited for.
+        """
+        weight = 1.0 if step == 0 else 1 - min(self.decay, (1 + step) / (10 + step))
+        own, others = _numbers(self.module), _numbers(recognizer)
+        if held is None:
+            torch._foreach_lerp_(own, others, weight)
+            return
+        moved = torch.where(held, 0.0, weight)
+        torch._foreach_lerp_(own, others, [moved.to(tensor.dtype) for tensor in own])
+
+
+def _numbers(recognizer: Recognizer) -> list[Tensor]:
+    """All that is a real number."""
+    tensors = [*recognizer.parameters(), *recognizer.buffers()]
+    return [t.detach() for t in tensors if t.is_floating_point()]

@@ -4,8 +4,9 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from rich.console import Console
@@ -18,9 +19,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from torch.utils.tensorboard import SummaryWriter
 
 from asr.scoring.score import Report, Scored
+from asr.training.curves import Curves, Lines, Point
 
 
 class Tracker:
@@ -43,9 +44,14 @@ class Tracker:
         self.log_every, self.num_pairs = log_every, num_pairs
         folder.mkdir(parents=True, exist_ok=True)
         self.metrics_path = folder / "metrics.jsonl"
-        _cut_back(self.metrics_path, step, validated)
-        self._metrics = self.metrics_path.open("a", encoding="utf-8", buffering=1)
-        self._board = SummaryWriter(str(folder), purge_step=step + 1)
+        last = _cut_back(self.metrics_path, step, validated)
+        self._metrics = Lines(self.metrics_path)
+        # A validation that began after the checkpoint stands over the same update as its last
+        # training point: both are purged then, and the point is drawn again.
+        again = [point for point in last if validated < step]
+        self._curves = Curves(folder, purge_step=step if again else step + 1)
+        for point in again:
+            self._curves.add(point)
         self.console = Console(soft_wrap=True, highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -68,27 +74,33 @@ class Tracker:
         self.close()
 
     def flush(self) -> None:
-        """Put all curves on disk: a kill from here on loses none of them."""
-        self._board.flush()
+        """Put all lines and curves on disk: a kill from here on loses none of them.
+
+        Raises:
+            OSError: the disk is full, or the like; nothing is lost while the run goes on.
+        """
+        self._metrics.flush()
+        self._curves.flush()
 
     def close(self) -> None:
         """Write out what is buffered and take the bars away."""
         self._progress.stop()
         self._metrics.close()
-        self._board.close()
+        self._curves.close()
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """One line of metrics.jsonl, and a point on each curve."""
-        line = {k: v if math.isfinite(v) else None for k, v in values.items()}  # JSON has no NaN
-        self._metrics.write(json.dumps({"step": step} | line) + "\n")
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+    def point(
+        self, step: int, values: Mapping[str, float], texts: Mapping[str, str] | None = None
+    ) -> None:
+        """One line of metrics.jsonl, and a point on each curve; texts are for TensorBoard."""
+        numbers = {k: v if math.isfinite(v) else None for k, v in values.items()}  # JSON has no NaN
+        self._metrics.add(json.dumps({"step": step} | numbers))
+        self._curves.add(Point(step, values, texts or {}))
 
     def trained(
         self, step: int, metrics: Mapping[str, float], epoch: str, done: int, total: int
     ) -> None:
         """What one update gave; it is number `done` of the `total` of an epoch."""
-        self.scalars(step, metrics)
+        self.point(step, metrics)
         speed = metrics["time/audio_seconds_per_second"]
         self.progress(epoch, done, total, f"loss {metrics['train/loss']:.3f}  {speed:.0f} s/s")
         if self.log_every and step % self.log_every == 0:
@@ -103,12 +115,11 @@ class Tracker:
             "validation/cer": report.characters.rate,
             "time/validation_seconds": report.compute_seconds,
         }
-        self.scalars(step, metrics)
         total = len(report.utterances)
         places = np.linspace(0, total - 1, min(self.num_pairs, total)).astype(int)
         rows = "".join(_row(report.utterances[i]) for i in places)
         table = "| utterance | reference | hypothesis | errors |\n|---|---|---|---|\n" + rows
-        self._board.add_text("validation/pairs", table, step)
+        self.point(step, metrics, {"validation/pairs": table})
         self.line(
             f"validation epoch={epoch} step={step} loss={report.loss:.4f} {report.words.kaldi()} "
             f"CER {100 * report.characters.rate:.2f}{' best' if better else ''}"
@@ -116,7 +127,8 @@ class Tracker:
 
     def diagnosed(self, step: int, text: str) -> None:
         """What is wrong with a run that learns nothing."""
-        self._board.add_text("health", text.replace("\n", "\n\n"), step)
+        self._metrics.add(json.dumps({"step": step, "health": text}))
+        self._curves.add(Point(step, {}, {"health": _paragraphs(text)}))
         self.line(f"health    {text}")
 
     def history(self) -> list[dict[str, float | None]]:
@@ -126,7 +138,8 @@ class Tracker:
 
     def line(self, text: str) -> None:
         """One line on the terminal, above the bars."""
-        self.console.print(text, markup=False)
+        with suppress(OSError):  # a log on a full disk, a terminal that is gone: train on
+            self.console.print(text, markup=False)
 
     def progress(self, name: str, done: int, total: int, note: str = "") -> None:
         """Move the bar called `name`; it goes when it is full."""
@@ -143,21 +156,63 @@ def _row(utterance: Scored) -> str:
     return f"| {' | '.join(cells)} | {utterance.words.errors} |\n"
 
 
-def _cut_back(path: Path, step: int, validated: int) -> None:
+def _paragraphs(text: str) -> str:
+    """Lines of their own in Markdown."""
+    return text.replace("\n", "\n\n")
+
+
+def _cut_back(path: Path, step: int, validated: int) -> list[Point]:
     """Keep the lines up to a step; a line that a kill left half-written goes as well.
 
     validated: the step of the last validation that counts; one that is newer will be repeated.
+
+    Returns:
+        What is kept of the last step.
     """
     if not path.exists():
-        return
-    kept = []
+        return []
+    kept, last = [], []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         try:
             fields = json.loads(line)
             if 0 < fields["step"] <= (validated if "validation/wer" in fields else step):
                 kept.append(line)
+                if fields.pop("step") == step:
+                    texts = {k: _paragraphs(v) for k, v in fields.items() if isinstance(v, str)}
+                    values = {k: math.nan if v is None else v for k, v in fields.items()}
+                    numbers = {k: v for k, v in values.items() if k not in texts}
+                    last.append(Point(step, numbers, texts))
         except (ValueError, KeyError):
             break
     temporary = path.with_name(path.name + ".part")
     temporary.write_text("".join(kept), encoding="utf-8")
     temporary.replace(path)
+    return last
+
+
+class Bystander(Tracker):
+    """The tracker of a rank that writes nothing and says nothing."""
+
+    def __init__(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def close(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def point(self, step: int, values: Mapping[str, float], texts: Any = None) -> None: ...
+
+    def trained(self, *_: object) -> None: ...
+
+    def validated(self, *_: object) -> None: ...
+
+    def diagnosed(self, *_: object) -> None: ...
+
+    def history(self) -> list[dict[str, float | None]]:
+        return []
+
+    def line(self, text: str) -> None: ...
+
+    def progress(self, *_: object) -> None: ...

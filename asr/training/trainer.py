@@ -3,48 +3,53 @@
     fit -> train_step -> objective -> recogniser
 
 Order, augmentation, masks and dropout are functions of (seed, epoch, step): a run that was killed
-goes on from its last checkpoint as if nothing had happened.
+goes on from its last checkpoint as if nothing had happened. Several ranks (`torchrun`) take parts
+of the same updates; what one of them notices, they decide on together.
 """
 
-import math
 import time
-from collections.abc import Callable
+import warnings
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from copy import deepcopy
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from asr.core.checkpoint import save_checkpoint
+from asr.core.distributed import exchange, is_main, rank, world_size
 from asr.data.batch import Batch
 from asr.data.loader import TrainingData
 from asr.objective.base import Objective, Outcome
 from asr.recognizer.recognizer import Recognizer
-from asr.scoring.score import Report
-from asr.training.average import averaged
+from asr.scoring.score import Report, ScoringStoppedError
+from asr.training.average import Average
+from asr.training.checkpoints import Checkpoints
 from asr.training.health import Health, WeightProbe
 from asr.training.interrupt import Interrupt
+from asr.training.measure import Numbers, Step, totals
+from asr.training.mishaps import Mishaps, TooMuchError
+from asr.training.out_of_memory import cut, is_out_of_memory
 from asr.training.schedule import Schedule
 from asr.training.state import TrainState
-from asr.training.tracker import Tracker
-
-
-class Interrupted(Exception):  # noqa: N818  # it is a wish, not an error
-    """Raised out of a validation when the user wants to stop; the validation is made again."""
+from asr.training.tracker import Bystander, Tracker
 
 
 class Trainer:
     """Trains a recogniser.
 
     header: what every checkpoint holds beside weights and state (configuration, tokens).
-    epochs: how many. precision: "float32" or "bfloat16" (autocast; weights stay float32).
-    gradient_clip: largest norm of an update's gradient, per token. average_decay: 0 for none.
-    validate_every: updates between validations; 0 means at each epoch's end.
-    patience: validations without a better WER before stopping; 0 means never.
-    max_skipped: updates in a row that may be non-finite. log_every: updates between lines.
-    checkpoint_minutes: a `last` checkpoint is at most this old. num_pairs: pairs shown.
+    epochs: how many. precision: "float32", "bfloat16" (autocast; weights stay float32) or
+    "float64". gradient_clip: largest norm of an update's gradient, per token.
+    average_decay: 0 for none. validate_every: updates between validations; 0 means at each
+    epoch's end. patience: validations without a better WER before stopping; 0 means never.
+    log_every: updates between lines. checkpoint_minutes: a `last` checkpoint is at most this old.
+    num_pairs: pairs shown.
     """
 
     def __init__(
@@ -56,7 +61,8 @@ class Trainer:
         data: TrainingData,
         validate: Callable[[Recognizer, Callable[[int, int], None]], Report],
         health: Health,
-        folder: Path,
+        mishaps: Mishaps,
+        checkpoints: Checkpoints,
         header: dict[str, Any],
         *,
         seed: int,
@@ -66,52 +72,83 @@ class Trainer:
         average_decay: float,
         validate_every: int,
         patience: int,
-        max_skipped: int,
         log_every: int,
         checkpoint_minutes: float,
         num_pairs: int,
     ) -> None:
-        if precision not in ("float32", "bfloat16"):
-            raise ValueError(f"trainer.precision={precision!r}: choose float32 or bfloat16")
+        if precision not in ("float32", "bfloat16", "float64"):
+            raise ValueError(
+                f"trainer.precision={precision!r}: choose float32, bfloat16 or float64"
+            )
         if epochs < 1 or gradient_clip <= 0:
             raise ValueError(
                 f"trainer.epochs={epochs}, trainer.gradient_clip={gradient_clip}: both must be > 0"
             )
         self.recognizer, self.objective, self.optimizer = recognizer, objective, optimizer
         self.schedule, self.data, self.validate = schedule, data, validate
-        self.health = health
+        self.health, self.mishaps = health, mishaps
         self.probe = WeightProbe(list(recognizer.parameters()))
-        self.folder, self.header, self.seed = folder, header, seed
+        self.checkpoints, self.folder = checkpoints, checkpoints.folder
+        self.header, self.seed = header, seed
         self.epochs, self.precision, self.gradient_clip = epochs, precision, gradient_clip
-        self.validate_every, self.patience, self.max_skipped = validate_every, patience, max_skipped
+        self.validate_every, self.patience = validate_every, patience
         self.log_every, self.checkpoint_minutes = log_every, checkpoint_minutes
         self.num_pairs = num_pairs
         self.device = next(recognizer.parameters()).device
-        self.average = averaged(recognizer, average_decay) if average_decay else None
+        self.average = Average(recognizer, average_decay) if average_decay else None
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.state = TrainState()
-        self.saved_at = time.monotonic()
+        self.tracker: Tracker = Bystander()
+        self.interrupt = Interrupt()
+        self.saved, self.saved_at = True, time.monotonic()
+        self.replica: DistributedDataParallel | None = None
+        if world_size() > 1:
+            # A kernel for one channel has strides that mean nothing, and cost nothing.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
+            # Batch norm sums its statistics over ranks, so that buffers need no broadcast.
+            self.replica = DistributedDataParallel(recognizer, broadcast_buffers=False)
+        # A GPU is given the next update before the last one's numbers are looked at.
+        self.waits = self.device.type != "cuda" or not optimizer.defaults.get("fused")
+        self.lag = 0 if self.waits else 1
+        self.launched: deque[tuple[Step, int, float]] = deque()  # updates an epoch, seconds
+        self.stopped = torch.zeros((), dtype=torch.bool, device=self.device)
+        self.stopping = self.saving = False
 
     # --- the loop ---------------------------------------------------------------------------
 
     def fit(self) -> int:
-        """Train to the end, an early stop or a signal; the exit code says which (0, 130, 143)."""
+        """Train to the end, an early stop or a signal; the exit code says which (0, 130, 143).
+
+        Raises:
+            ValueError: more went wrong than may; the last good state was saved.
+        """
         with Interrupt() as self.interrupt, self._new_tracker() as self.tracker:
             self.health.recall(self.tracker.history())
             try:
                 while not self._finished():
                     self._run_epoch()
-            except Interrupted:
-                pass
-            if self.interrupt:
+            except ScoringStoppedError:
+                self.stopping = True
+            except TooMuchError:
+                with suppress(TooMuchError):
+                    self._look()
                 self._checkpoint()
+                raise
+            if self.stopping and self._checkpoint():
                 self.tracker.line(
                     f"stopped after update {self.state.step}, nothing lost; "
                     "the same command goes on from here"
                 )
-        return self.interrupt.exit_code
+            if not self.stopping and not self.saved:
+                raise ValueError(
+                    f"{self.folder}: training is done, but its end could not be saved (see above); "
+                    "make room, and the same command goes on from the last checkpoint"
+                )
+        return max(exchange(self.interrupt.exit_code)) if self.stopping else 0
 
     def _new_tracker(self) -> Tracker:
+        if not is_main():
+            return Bystander()
         return Tracker(
             self.folder,
             self.state.step,
@@ -123,122 +160,184 @@ class Trainer:
     def _finished(self) -> bool:
         over = self.state.epoch >= self.epochs
         stale = 0 < self.patience <= self.state.stale
-        return bool(self.interrupt) or ((over or stale) and not self._validation_due())
+        return self.stopping or ((over or stale) and not self._validation_due())
 
     def _run_epoch(self) -> None:
         if self._validation_due():  # a run that was stopped in a validation
             self._validate()
             return
         plan = self.data.plan(self.state.epoch)
-        epoch = self.state.epoch
         began = time.perf_counter()
         for update in self.data.updates(plan, self.state.batch):
-            metrics = self.train_step(update, epoch + self.state.batch / len(plan))
+            step = self.train_step(update, self.state.epoch + self.state.batch / len(plan))
+            self.launched.append((step, len(plan), time.perf_counter() - began))
+            began = time.perf_counter()
             self.state.batch += 1
-            metrics["time/audio_seconds_per_second"] = self._audio(update) / (
-                time.perf_counter() - began
-            )
-            self.tracker.trained(
-                self.state.step,
-                metrics,
-                f"epoch {epoch + 1}/{self.epochs}",
-                self.state.batch,
-                len(plan),
-            )
-            self._watch(metrics, update)
             if self.state.batch == len(plan):
-                self.state.epoch, self.state.batch = epoch + 1, 0
-            if self._validation_due() and not self.interrupt:
-                self._validate()
-            elif time.monotonic() - self.saved_at > 60 * self.checkpoint_minutes:
-                self._checkpoint()
+                self.state.epoch, self.state.batch = self.state.epoch + 1, 0
+            self._look(self.lag)
+            due = self._validation_due()
+            if due or self.stopping or self.saving or self.checkpoints.due(self.state.step):
+                self._look()
+                if due and not self.stopping:
+                    self._validate()
+                else:
+                    self._checkpoint()
+                began = time.perf_counter()
             if self._finished():
                 break
-            began = time.perf_counter()
-
-    def _audio(self, update: list[Batch]) -> float:
-        """Seconds of audio in an update."""
-        samples = sum(int(batch.waveforms.lengths.sum()) for batch in update)
-        return samples / self.recognizer.features.sample_rate
 
     # --- one update -------------------------------------------------------------------------
 
-    def train_step(self, update: list[Batch], epoch: float) -> dict[str, float]:
-        """Forward, backward and update on the micro-batches of one update.
+    def train_step(self, update: Sequence[Batch], epoch: float) -> Step:
+        """Forward, backward and update on this rank's micro-batches of one update.
 
         The loss is the sum of feasible nats over the count of their tokens in the whole update,
-        so that the cut into micro-batches changes nothing (batch norm and dropout aside). A
-        non-finite loss or gradient makes no update.
+        so that the cut into ranks and micro-batches changes nothing (dropout aside, and batch
+        norm, which sees a micro-batch at a time). A non-finite loss or gradient makes no update.
 
         epoch: where the update stands, in epochs, fractional.
         """
         self.recognizer.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        statistics = [buffer.clone() for buffer in self.recognizer.buffers()]
-        outcomes = [self._backward(i, batch) for i, batch in enumerate(update)]
-        nats = torch.stack([o.nats.detach() for o in outcomes]).sum()
-        count = torch.stack([o.count for o in outcomes]).sum().clamp(min=1)
+        before, buffers = deepcopy(self.state), [b.clone() for b in self.recognizer.buffers()]
+        update, outcomes = self._gradients(update, buffers)
+        sums = totals(outcomes, update, self._wishes())
         gradients = [p.grad for p in self.recognizer.parameters() if p.grad is not None]
-        torch._foreach_div_(gradients, count.to(nats.dtype))
+        mean = sums["count"].clamp(min=1) / world_size()  # over which ranks' gradients are averaged
+        torch._foreach_div_(gradients, mean.to(gradients[0].dtype))
         norm = torch.nn.utils.clip_grad_norm_(self.recognizer.parameters(), self.gradient_clip)
         factor = self.schedule(self.state.step, epoch, self.epochs)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
-        before = self.probe.read()
-        if bool(torch.isfinite(nats + norm)):
-            self.state.skipped = 0
-            self.optimizer.step()
-            if self.average is not None:
-                self.average.update_parameters(self.recognizer)
-        else:
-            for buffer, saved in zip(self.recognizer.buffers(), statistics, strict=True):
-                buffer.copy_(saved)  # batch norm has seen what made the loss bad
-            self._skip(update, outcomes)
+        weights = self.probe.read()
+        bad = ~torch.isfinite(sums["nats"] + norm)
+        if self.mishaps.stops:
+            self.stopped |= bad
+        self._apply(bad | self.stopped | (sums["utterances"] == 0), buffers)
         self.state.step += 1
-        return {
-            "train/loss": float(nats / count),
-            "train/learning_rate": self.rates[0] * factor,
-            "train/gradient_norm": float(norm),
-            "train/relative_step": float((self.probe.read() - before).norm() / before.norm()),
-            "train/weight_norm": float(before.norm()),
-        } | _shares(outcomes, update)
+        numbers = sums | {"bad": bad, "gradient_norm": norm, "weight_norm": weights.norm()}
+        numbers["step_norm"] = (self.probe.read() - weights).norm()
+        return Step(before, update, outcomes, self.rates[0] * factor, Numbers(numbers))
 
-    def _backward(self, index: int, batch: Batch) -> Outcome:
+    def _gradients(
+        self, update: Sequence[Batch], buffers: Sequence[Tensor]
+    ) -> tuple[Sequence[Batch], list[Outcome]]:
         """Gradients of the sum, not yet divided: the count is known after the last micro-batch."""
-        torch.manual_seed(_dropout_seed(self.seed, self.state.step, index))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            outcome = self.objective(self.recognizer, batch.to(self.device))
-        outcome.nats.backward()  # type: ignore[no-untyped-call]
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            outcomes: list[Outcome] = []
+            try:
+                for batch in update:
+                    outcomes.append(self._backward(len(outcomes), batch, len(update)))
+                return update, outcomes
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                failed = len(outcomes)
+            # Out here the error is gone, and with it what its traceback kept alive.
+            del outcomes
+            update = self._smaller(update, failed, buffers)
+
+    def _smaller(
+        self, update: Sequence[Batch], failed: int, buffers: Sequence[Tensor]
+    ) -> list[Batch]:
+        """The update again, with the micro-batch that did not fit into memory in two."""
+        smaller = cut(update, failed)
+        for buffer, saved in zip(self.recognizer.buffers(), buffers, strict=True):
+            buffer.copy_(saved)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.state.out_of_memory += 1
+        self.tracker.line(
+            f"update {self.state.step + 1}: out of memory on {len(update[failed].ids)} utterances, "
+            f"done in parts of {len(smaller[failed].ids)} and {len(smaller[failed + 1].ids)} "
+            f"(time {self.state.out_of_memory} in this run; the gradient is the same but for batch "
+            "norm, whose statistics are those of a part); a smaller data.batch_seconds avoids it"
+        )
+        return smaller
+
+    def _backward(self, index: int, batch: Batch, count: int) -> Outcome:
+        torch.manual_seed(_dropout_seed(self.seed, self.state.step, index, rank()))
+        replica = self.replica
+        last = replica is None or index == count - 1
+        network = cast(Recognizer, self.recognizer if replica is None else replica)
+        with nullcontext() if last else replica.no_sync():  # type: ignore[union-attr]
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
+            ):
+                outcome = self.objective(network, batch.to(self.device))
+            outcome.nats.backward()  # type: ignore[no-untyped-call]
         return outcome
 
-    def _watch(self, metrics: dict[str, float], update: list[Batch]) -> None:
-        """Tell the user, once, if the model does not listen to the audio, and why that may be."""
-        if self.health.watch(self.state.step, metrics) and not self.state.diagnosed:
-            self.state.diagnosed = True
-            features = self.recognizer.features(update[0].waveforms.to(self.device))
-            self.tracker.diagnosed(self.state.step, self.health.diagnose(self.state.step, features))
+    def _apply(self, held: Tensor, buffers: Sequence[Tensor]) -> None:
+        """Make the update unless it is held; batch norm then forgets what it has seen.
 
-    def _skip(self, update: list[Batch], outcomes: list[Outcome]) -> None:
-        self.state.skipped += 1
-        bad = [
-            name
-            for batch, outcome in zip(update, outcomes, strict=True)
-            for name, loss in zip(batch.ids, outcome.losses.tolist(), strict=True)
-            if not math.isfinite(loss)
-        ]
-        what = f"loss of {', '.join(bad)}" if bad else "gradient"
-        names = ", ".join(name for batch in update for name in batch.ids)
-        self.tracker.line(
-            f"update {self.state.step + 1} skipped: the {what} is not finite (batch: {names})"
-        )
-        if self.state.skipped > self.max_skipped:
-            raise ValueError(
-                f"{self.state.skipped} updates in a row had no finite loss or gradient, the last "
-                f"the {what}. The last checkpoint is from before. Lower optimizer.lr, raise "
-                "schedule.warmup_steps, or look at the utterances named above"
+        On a GPU nobody waits to know: the optimizer's kernels look at `held` themselves.
+        """
+        if not self.waits:
+            self.optimizer.grad_scale, self.optimizer.found_inf = None, held.float()  # type: ignore[attr-defined]
+            self.optimizer.step()
+            for buffer, saved in zip(self.recognizer.buffers(), buffers, strict=True):
+                buffer.copy_(torch.where(held, saved, buffer))
+            if self.average is not None:
+                self.average.update(self.recognizer, self.state.step, held)
+        elif held:
+            for buffer, saved in zip(self.recognizer.buffers(), buffers, strict=True):
+                buffer.copy_(saved)
+        else:
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update(self.recognizer, self.state.step)
+
+    # --- what updates gave ------------------------------------------------------------------
+
+    def _wishes(self) -> dict[str, bool]:
+        """What this rank wants all of them to do after this update."""
+        old = time.monotonic() - self.saved_at > 60 * self.checkpoint_minutes
+        return {"stop": bool(self.interrupt), "save": is_main() and old}
+
+    def _look(self, lag: int = 0) -> None:
+        """Look at what updates gave, but for the last `lag`, which the device may still work at."""
+        while len(self.launched) > lag:
+            step, total, seconds = self.launched.popleft()
+            numbers, before = step.numbers.read(), step.before
+            audio = numbers["samples"] / self.recognizer.features.sample_rate
+            metrics = step.metrics(numbers) | {"time/audio_seconds_per_second": audio / seconds}
+            self.tracker.trained(
+                before.step + 1,
+                metrics,
+                f"epoch {before.epoch + 1}/{self.epochs}",
+                before.batch + 1,
+                total,
             )
+            self.stopping |= numbers["stop"] > 0
+            self.saving |= numbers["save"] > 0
+            if numbers["bad"]:
+                self._held(step)
+            else:
+                self.state.skipped = 0
+            if numbers["unreadable"]:
+                self.mishaps.unreadable(self.state, step, self.tracker.line)
+            self._watch(before.step + 1, metrics, step)
 
-    # --- validation, checkpoints, reports ---------------------------------------------------
+    def _held(self, step: Step) -> None:
+        """An update was not made, because its loss or gradient is not finite."""
+        try:
+            self.mishaps.non_finite(self.state, step, self.tracker.line)
+        except TooMuchError:
+            if self.mishaps.stops:  # nothing was made since, so this is where weights stand
+                self.state = step.before
+                self.launched.clear()
+            raise
+
+    def _watch(self, number: int, metrics: dict[str, float], step: Step) -> None:
+        """Tell the user, once, if the model does not listen to the audio, and why that may be."""
+        if self.health.watch(number, metrics) and not self.state.diagnosed:
+            self.state.diagnosed = True
+            features = self.recognizer.features(step.batches[0].waveforms.to(self.device))
+            self.tracker.diagnosed(number, self.health.diagnose(number, features))
+
+    # --- validation, checkpoints ------------------------------------------------------------
 
     def _validation_due(self) -> bool:
         every = self.validate_every
@@ -254,44 +353,62 @@ class Trainer:
             done += count
             self.tracker.progress("validation", done, total)
             if self.interrupt:
-                raise Interrupted
+                raise ScoringStoppedError
 
         report = self.validate(self.shipped, progress)
-        wer = report.words.rate
-        better = wer < self.state.best_wer
-        self.state.validated = self.state.step
-        self.state.best_wer = min(wer, self.state.best_wer)
-        self.state.stale = 0 if better else self.state.stale + 1
-        self.tracker.validated(self.state.step, self.state.epoch, report, better)
-        if better:
-            save_checkpoint(self.folder / "best.pt", self.header | self._shipped_weights())
+        state, wer = self.state, report.words.rate
+        better = wer < state.best_wer
+        state.validated = state.step
+        kept = sorted([*state.best, (wer, state.step)])[: self.checkpoints.keep_best]
+        among_best, state.best = (wer, state.step) in kept, kept
+        state.stale = 0 if better else state.stale + 1
+        self.tracker.validated(state.step, state.epoch, report, better)
+        if among_best:
+            content = self.header | self._shipped_weights()
+            self._try("weights", lambda: self.checkpoints.save_best(state.step, content, kept))
         self._checkpoint()
 
-    def _checkpoint(self) -> None:
-        self.tracker.flush()  # first: what the checkpoint says is done must be on the curves
-        self.save()
+    def _checkpoint(self) -> bool:
+        """Save; whether that went well. Training goes on without, for the disk may be mended."""
+        self.saving = False
         self.saved_at = time.monotonic()
+        # What the checkpoint says is done must be on the curves, so these come first.
+        self.saved = self._try("curves", self.tracker.flush) and self._try("checkpoint", self.save)
+        return self.saved
+
+    def _try(self, what: str, write: Callable[[], None]) -> bool:
+        try:
+            write()
+        except OSError as error:
+            self.tracker.line(
+                f"warning: after update {self.state.step} the {what} could not be written to "
+                f"{self.folder} ({error.strerror or error}); the last checkpoint is as it was, and "
+                "the next one is tried in time: make room"
+            )
+            return False
+        return True
 
     @property
     def shipped(self) -> Recognizer:
         """The recogniser that is validated and shipped: the averaged one, if there is one."""
-        module = self.recognizer if self.average is None else self.average.module
-        assert isinstance(module, Recognizer)
-        return module
+        return self.recognizer if self.average is None else self.average.module
 
     def _shipped_weights(self) -> dict[str, Any]:
         return {"weights": self.shipped.state_dict()}
 
     def save(self) -> None:
-        """Write `last.pt`: like `best.pt` the weights to use, and all that a resume needs."""
+        """Write `last.pt`: like `best.pt` the weights to use, and all that a resume needs.
+
+        Raises:
+            OSError: the disk is full, or the like.
+        """
         training = {
             "state": asdict(self.state),
             "weights": self.recognizer.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "averaged": int(self.average.n_averaged) if self.average is not None else 0,
         }
         content = self.header | self._shipped_weights() | {"training": training}
-        save_checkpoint(self.folder / "last.pt", content)
+        self.checkpoints.save(self.state.step, content)
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint that `save` wrote."""
@@ -301,21 +418,6 @@ class Trainer:
         self.optimizer.load_state_dict(training["optimizer"])
         if self.average is not None:
             self.average.module.load_state_dict(checkpoint["weights"])
-            self.average.n_averaged.fill_(training["averaged"])
-
-
-def _shares(outcomes: list[Outcome], update: list[Batch]) -> dict[str, float]:
-    """Shares of frames and utterances over the micro-batches of an update."""
-    total = {k: sum(float(o.metrics[k]) for o in outcomes) for k in outcomes[0].metrics}
-    real = sum(int(b.waveforms.lengths.sum()) for b in update)
-    return {
-        "train/blank_share": total["blanks"] / max(total["frames"], 1),
-        "train/confident_share": total["confident"] / max(total["frames"], 1),
-        "train/entropy": total["entropy"] / max(total["frames"], 1),
-        "train/infeasible": total["infeasible"],
-        "train/infeasible_share": total["infeasible"] / sum(len(b.ids) for b in update),
-        "train/padding_share": 1 - real / sum(b.waveforms.values.numel() for b in update),
-    }
 
 
 def _dropout_seed(*place: int) -> int:

@@ -4,8 +4,9 @@ Only targets of the shipped configuration are built, and those that the command 
 `trusted_targets`. A checkpoint cannot name its own.
 """
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from asr.core.checkpoint import load_checkpoint
+from asr.core.distributed import local_rank
 from asr.decoder.base import Decoder
 from asr.recognizer.recognizer import Recognizer
 from asr.tokenizer.base import Tokenizer
@@ -34,13 +36,9 @@ def build(node: Any, *positional: Any, trusted: Sequence[str] = (), **keyword: A
         ValueError: an unknown target (refused before any import), or arguments that it refuses.
     """
     plain = plain_config(node)
-    allowed = shipped_targets() | set(trusted)
-    for target in _targets(plain):
-        if target not in allowed:
-            raise ValueError(
-                f"the target {target!r} is not part of the shipped configuration, so it was not "
-                f"imported. If it is yours: trusted_targets=[{target}]"
-            )
+    if not isinstance(plain, dict) or "_target_" not in plain:
+        raise ValueError(f"{plain!r:.80} names no _target_, so that nothing can be built from it")
+    _check_targets(plain, shipped_targets() | set(trusted))
     try:
         return instantiate(plain, *positional, **keyword, _convert_="all")
     except InstantiationException as error:
@@ -70,15 +68,45 @@ def shipped_targets() -> set[str]:
     return named | {t.removesuffix(".train") for t in named}
 
 
-def _targets(plain: Any) -> Iterator[str]:
+def _check_targets(plain: Any, allowed: Container[str]) -> None:
+    """Refuse what `instantiate` would import beyond what is allowed.
+
+    Raises:
+        ValueError: a target is not allowed; or a text is an interpolation, which `instantiate`
+            would resolve, perhaps to a target.
+    """
     if isinstance(plain, dict):
-        if "_target_" in plain:
-            yield str(plain["_target_"])
-        for value in plain.values():
-            yield from _targets(value)
-    elif isinstance(plain, list):
+        target = plain.get("_target_", "")
+        if "_target_" in plain and not (isinstance(target, str) and target in allowed):
+            raise ValueError(
+                f"the target {target!r:.200} is not part of the shipped configuration, so it was "
+                f"not imported. If it is yours: trusted_targets=[{target!s:.200}]"
+            )
+        for pair in plain.items():
+            _check_targets(pair, allowed)
+    elif isinstance(plain, list | tuple):  # of a tuple, too, Hydra builds what is in it
         for value in plain:
-            yield from _targets(value)
+            _check_targets(value, allowed)
+    elif isinstance(plain, str) and "${" in plain:
+        raise ValueError(f"{plain!r:.80} holds an interpolation; write what it stands for")
+
+
+def check_checkpoint_targets(
+    checkpoint: dict[str, Any], path: Path | str, trusted: Sequence[str] = ()
+) -> None:
+    """Refuse a checkpoint that would build anything but features, a model and a tokenizer.
+
+    Raises:
+        ValueError: one of its targets is another's; nothing was imported.
+    """
+    own = ("asr.features.", "asr.model.", "asr.tokenizer.")
+    allowed = {t for t in shipped_targets() if t.startswith(own)} | set(trusted)
+    parts = [checkpoint["config"].get(part) for part in ("features", "spec_augment", "model")]
+    for part in (*parts, checkpoint["tokenizer"]):
+        try:
+            _check_targets(part, allowed)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 def build_recognizer(config: Any, tokenizer: Tokenizer, trusted: Sequence[str] = ()) -> Recognizer:
@@ -108,20 +136,27 @@ def load_recognizer(
         of the machine it was trained on.
 
     Raises:
-        ValueError: the checkpoint's weights do not fit its own configuration.
+        ValueError: the checkpoint's weights do not fit its own configuration, or this describes
+            nothing that can be built.
     """
-    tokenizer: Tokenizer = build(checkpoint["tokenizer"], trusted=trusted)
-    recognizer = build_recognizer(checkpoint["config"], tokenizer, trusted)
+    check_checkpoint_targets(checkpoint, path, trusted)
+    try:
+        tokenizer: Tokenizer = build(checkpoint["tokenizer"], trusted=trusted)
+        recognizer = build_recognizer(checkpoint["config"], tokenizer, trusted)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        raise ValueError(
+            f"{path}: it describes no recogniser that can be built: {str(e) or type(e).__name__}"
+        ) from e
     try:
         recognizer.load_state_dict(checkpoint["weights"])
-    except RuntimeError as error:
+        gap = fingerprint_gap(
+            feature_fingerprint(recognizer.features), checkpoint["feature_fingerprint"]
+        )
+    except (AttributeError, RuntimeError, TypeError) as error:
         raise ValueError(
             f"{path}: its weights do not fit the model it describes; was the model's code changed "
-            f"since it was trained? ({str(error).splitlines()[1].strip()})"
+            f"since it was trained? ({' '.join(str(error).splitlines()[:2])[-300:]})"
         ) from None
-    gap = fingerprint_gap(
-        feature_fingerprint(recognizer.features), checkpoint["feature_fingerprint"]
-    )
     warning = f"{path}: {gap} Trained with {checkpoint['versions']}" if gap else None
     return recognizer.eval(), warning
 
@@ -178,7 +213,7 @@ def open_recognizer(
 
 
 def choose_device(name: str, threads: int | None = None) -> torch.device:
-    """`auto` is the best device there is.
+    """`auto` is the best device there is; where several processes share a machine, a GPU each.
 
     Raises:
         ValueError: the device is not here.
@@ -197,6 +232,8 @@ def choose_device(name: str, threads: int | None = None) -> torch.device:
         raise ValueError(f"device={name} is unknown: choose auto, cpu, cuda or mps")
     if not present[kind.split(":")[0]]:
         raise ValueError(f"device={name} is not available here; device=auto takes what there is")
+    if kind == "cuda" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        kind = f"cuda:{local_rank()}"
     device = torch.device(kind)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device={name}: there are only {torch.cuda.device_count()} GPUs here")

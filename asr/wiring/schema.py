@@ -25,8 +25,11 @@ class DataConfig:
     sortagrad_epochs: int = MISSING
     accumulate: int = MISSING
     max_infeasible: float = MISSING
+    max_unreadable: float = MISSING
+    root_only: str | None = None
     resample: bool = MISSING
     workers: int = MISSING
+    worker_timeout: float = MISSING
 
 
 @dataclass
@@ -39,10 +42,14 @@ class TrainerConfig:
     average_decay: float = MISSING
     validate_every: int = MISSING
     patience: int = MISSING
+    on_non_finite: str = MISSING
     max_skipped: int = MISSING
     stuck_after: int = MISSING
     log_every: int = MISSING
     checkpoint_minutes: float = MISSING
+    keep_last: int = MISSING
+    keep_best: int = MISSING
+    keep_every: int = MISSING
     num_pairs: int = MISSING
 
 
@@ -95,6 +102,7 @@ class EvaluateConfig(CheckpointConfig):
     batch_seconds: float = MISSING
     max_utterances: int = MISSING
     workers: int = MISSING
+    worker_timeout: float = MISSING
 
 
 @dataclass
@@ -136,6 +144,45 @@ class AlignConfig(CheckpointConfig):
     raw: str | None = None
     max_seconds: float = MISSING
     batch_size: int = MISSING
+
+
+@dataclass
+class LimitsConfig:
+    """From where on `asr.check` finds something wrong."""
+
+    duration_seconds: float = MISSING
+    silence_db: float = MISSING
+    contrast_db: float = MISSING
+    clipped_share: float = MISSING
+    dc_offset: float = MISSING
+    slowest: float = MISSING
+    fastest: float = MISSING
+    deviations: float = MISSING
+    rare_count: int = MISSING
+
+
+@dataclass
+class CheckConfig:
+    """configs/check.yaml."""
+
+    manifest: list[str] | None = None
+    train: list[str] | None = None
+    run: str | None = None
+    checkpoint: str | None = None
+    runs: str = "runs"
+    output: str | None = None
+    write: str | None = None
+    leave_out: list[str] = MISSING
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    examples: int = MISSING
+    strict: bool = MISSING
+    workers: int | None = None
+    trusted_targets: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    corpus: Any = MISSING
+    tokenizer: Any = MISSING
+    features: Any = MISSING
+    model: Any = MISSING
 
 
 @dataclass
@@ -217,5 +264,6 @@ def register_schemas() -> None:
     store.store(name="tune_schema", node=TuneConfig)
     store.store(name="transcribe_schema", node=TranscribeConfig)
     store.store(name="align_schema", node=AlignConfig)
+    store.store(name="check_schema", node=CheckConfig)
     store.store(name="decode_schema", node=DecodeConfig)
     store.store(name="lm_schema", node=LmConfig)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from omegaconf import DictConfig
 from support import command, tones_overrides
 
@@ -28,6 +29,6 @@ def new_trainer(
 
     def trainer(name: str, *overrides: str) -> Trainer:
         config = compose_config("train", *tones_overrides(tones, tmp_path), *overrides)
-        return assemble(config, name, say=lambda line: None)
+        return assemble(config, name, torch.device("cpu"), say=lambda line: None)
 
     return trainer

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from support import variants
+from support import loss, variants
 
 from asr.training.trainer import Trainer
 
@@ -18,7 +18,7 @@ def test_first_losses(
     trainer = new_trainer("run", f"model={model}", "model.dropout=0", "optimizer=sgd")
     plan = trainer.data.plan(0)
     losses = [
-        trainer.train_step(update, i / len(plan))["train/loss"]
+        loss(trainer.train_step(update, i / len(plan)))
         for i, update in enumerate(trainer.data.updates(plan[:6]))
     ]
     assert losses == pytest.approx(golden(f"losses_{model}", losses), rel=1e-3)

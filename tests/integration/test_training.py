@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import DictConfig
-from support import tones_overrides
+from support import loss, tones_overrides
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asr.core.checkpoint import load_checkpoint
@@ -86,7 +86,7 @@ def test_bfloat16_trains(new_trainer: NewTrainer) -> None:
     for precision in ("float32", "bfloat16"):
         trainer = new_trainer(precision, *SMALL, f"trainer.precision={precision}")
         updates = trainer.data.updates(trainer.data.plan(0))
-        losses[precision] = [trainer.train_step(update, 0.0)["train/loss"] for update in updates]
+        losses[precision] = [loss(trainer.train_step(update, 0.0)) for update in updates]
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.1)
     assert losses["bfloat16"] != losses["float32"]
 
@@ -108,7 +108,9 @@ def test_fine_tuning(
 
     def student(name: str, *overrides: str) -> Trainer:
         options = [*tones_overrides(tones, tmp_path), *SMALL, start, *overrides]
-        return assemble(compose_config("train", *options), name, say=said.append)
+        return assemble(
+            compose_config("train", *options), name, torch.device("cpu"), say=said.append
+        )
 
     same = student("same")
     best: dict[str, Any] = load_checkpoint(tmp_path / "teacher" / "best.pt")["weights"]

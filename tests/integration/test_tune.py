@@ -28,7 +28,8 @@ def trained(
     """A checkpoint that knows the tones a little."""
     runs = tmp_path_factory.mktemp("runs")
     options = [*tones_overrides(tones, runs), "experiment=tones", "trainer.epochs=1"]
-    assert assemble(compose_config("train", *options), "x", say=lambda line: None).fit() == 0
+    config = compose_config("train", *options)
+    assert assemble(config, "x", torch.device("cpu"), say=lambda line: None).fit() == 0
     return runs / "x" / "best.pt"
 
 

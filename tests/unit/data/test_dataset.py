@@ -40,7 +40,7 @@ def augments() -> dict[str, object]:
 
 def data(source: SpeechDataset, **options: object) -> TrainingData:
     defaults = {"batch_seconds": 2.0, "max_utterances": 4, "sortagrad_epochs": 1}
-    defaults |= {"accumulate": 1, "workers": 0}
+    defaults |= {"accumulate": 1, "workers": 0, "worker_timeout": 60}
     return TrainingData(source, None, **(defaults | options))  # type: ignore[arg-type]
 
 

@@ -164,14 +164,17 @@ def test_an_utterance_beyond_the_bound_stands_alone():
         assert sorted(sorted(b.tolist()) for b in batches) == [[0, 2, 4], [1], [3]]
 
 
-@given(st.integers(0, 50), st.integers(1, 5), st.integers(1, 4))
+@given(st.integers(1, 50), st.integers(1, 5), st.integers(1, 4))
 def test_shards_partition_the_batch(size, world_size, accumulate):
     batch = np.arange(size)[::-1] * 3
     shards = [shard(batch, rank, world_size, accumulate) for rank in range(world_size)]
-    assert all(len(micro_batches) == accumulate for micro_batches in shards)
+    assert all(len(micro_batches) == min(accumulate, size) for micro_batches in shards)
     parts = [part for micro_batches in shards for part in micro_batches]
     assert sorted(np.concatenate(parts).tolist()) == sorted(batch.tolist())
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    for number, whole in enumerate(shard(batch, 0, 1, accumulate)):  # what batch norm sees as one
+        cut = np.concatenate([micro_batches[number] for micro_batches in shards])
+        assert sorted(cut.tolist()) == sorted(whole.tolist())
 
 
 def test_shards_of_one_micro_batch_get_like_lengths():

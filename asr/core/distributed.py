@@ -1,0 +1,117 @@
+"""Several processes as one: who one is among them, sums over all, and what all must agree on.
+
+`torchrun` starts the processes and tells each its rank by the environment; a program that was
+started alone is rank 0 of 1, and everything here is free. On CPUs the ranks talk by gloo, on GPUs
+by nccl. Every rank must come to every sum and every exchange, in the same order.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+
+_PATIENCE = timedelta(minutes=15)  # how long a rank waits for another, that may be validating
+
+
+def rank() -> int:
+    """Which of the processes this is: 0 to `world_size() - 1`."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes train or score together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes and speaks for all."""
+    return rank() == 0
+
+
+def local_rank() -> int:
+    """Which of this machine's processes this is, and so which of its GPUs it takes."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the processes that `torchrun` started, if it did, while the block runs.
+
+    Raises:
+        ValueError: another process was lost on the way; its own message tells why.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    store, own_rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+    # `torchrun` keeps its store when it starts all processes again; without names of their own
+    # they would find the addresses of those that died.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=PrefixStore(f"attempt-{attempt}", store),
+        rank=own_rank,
+        world_size=size,
+        timeout=_PATIENCE,
+    )
+    try:
+        yield
+    except RuntimeError as error:  # gloo's and nccl's errors are no class of their own
+        if not _is_lost_peer(error):
+            raise
+        raise ValueError(
+            f"rank {own_rank} stops, because another process of this job died or is out of reach; "
+            f"the messages above tell of it first ({str(error).splitlines()[0]})"
+        ) from None
+    dist.barrier()  # gloo aborts a process whose peers leave while it still closes connections
+    dist.destroy_process_group()
+
+
+def _is_lost_peer(error: RuntimeError) -> bool:
+    signs = ("gloo", "nccl", "connection closed by peer", "connection reset", "broken pipe")
+    return isinstance(error, dist.DistError) or any(s in str(error).lower() for s in signs)
+
+
+def add_up(values: Tensor) -> Tensor:
+    """The sum of a tensor over all ranks, in place; not differentiable."""
+    if world_size() > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sum of a tensor over all ranks, for all of them to go on from; differentiable.
+
+    The ranks' losses are parts of one sum, so its gradient is the sum of theirs.
+    """
+    if world_size() == 1:
+        return values
+    return _Summed.apply(values)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _Summed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return add_up(values.detach().clone())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return add_up(gradient.clone())  # contiguous, and nobody else's
+
+
+def exchange(value: Any) -> list[Any]:
+    """What each rank has to say, plain data or dataclasses, in the order of ranks."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values

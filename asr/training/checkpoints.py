@@ -1,0 +1,125 @@
+"""A run's checkpoints: which are written, which are kept, and which one a resume goes on from.
+
+last.pt, last-1.pt, ...   all that a resume needs; the older ones in case a newer is damaged
+best.pt, best-120.pt ...  weights to use: of the best validations, by their updates
+step-120.pt ...           like last.pt, kept for good
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from asr.core.checkpoint import load_checkpoint, save_checkpoint
+from asr.core.distributed import is_main
+
+
+class Checkpoints:
+    """The checkpoints in a run's folder. Only the main rank writes.
+
+    keep_last: how many of the newest are kept, one or more. keep_best: of how many of the best
+    validations the weights are kept. keep_every: updates between checkpoints that are never
+    removed; 0 for none.
+    """
+
+    def __init__(self, folder: Path, *, keep_last: int, keep_best: int, keep_every: int) -> None:
+        if keep_last < 1 or keep_best < 1 or keep_every < 0:
+            raise ValueError(
+                f"trainer.keep_last={keep_last} and trainer.keep_best={keep_best} must be at least "
+                f"1, trainer.keep_every={keep_every} at least 0"
+            )
+        self.folder, self.keep_best, self.keep_every = folder, keep_best, keep_every
+        older = [folder / f"last-{age}.pt" for age in range(1, keep_last)]
+        self.last = [folder / "last.pt", *older]
+        self._unsaved: tuple[Path, dict[str, Any]] | None = None
+
+    def load(self, say: Callable[[str], None]) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole; None in a new run.
+
+        A damaged one is set aside under another name, and the user told.
+
+        Raises:
+            ValueError: there are checkpoints, but not one that can be read.
+        """
+        there = [path for path in self._all_last() if path.exists()]
+        for path in there:
+            try:
+                return load_checkpoint(path)
+            except ValueError as error:
+                say(f"warning: {error}")
+                if is_main():  # else it would be kept in the place of one that is whole
+                    path.replace(path.with_name(path.name + ".damaged"))
+        if not there:
+            return None
+        raise ValueError(
+            f"{self.folder}: none of its checkpoints can be read ({', '.join(map(str, there))}; "
+            "now called *.damaged); restore one from a copy, or take another run= to begin anew"
+        )
+
+    def _all_last(self) -> list[Path]:
+        """Also those that an earlier start kept, the newest first."""
+        older = sorted(self.folder.glob("last-*.pt"), key=lambda p: (len(p.name), p.name))
+        return [self.last[0], *older]
+
+    def due(self, step: int) -> bool:
+        """Whether the checkpoint at an update is one that is kept for good."""
+        return self.keep_every > 0 and step > 0 and step % self.keep_every == 0
+
+    def save(self, step: int, content: dict[str, Any]) -> None:
+        """Write the state after an update; the one before is kept as the policy says.
+
+        Raises:
+            OSError: the disk is full, or the like; last.pt is still as it was.
+        """
+        if not is_main():
+            return
+        if self._unsaved is not None:  # what `content` tells of must be there
+            save_checkpoint(*self._unsaved)
+            self._unsaved = None
+        aged = list(zip(self.last, self.last[1:], strict=False)) if self.last[0].exists() else []
+        for newer, older in reversed(aged):
+            if newer.exists():
+                _give_name(newer, older)
+        save_checkpoint(self.last[0], content)
+        if self.due(step):
+            _give_name(self.last[0], self.folder / f"step-{step}.pt")
+
+    def save_best(
+        self, step: int, content: dict[str, Any], best: Sequence[tuple[float, int]]
+    ) -> None:
+        """Write weights that did well.
+
+        best: word error rates and updates of the best validations, this one among them.
+
+        Raises:
+            OSError: as for `save`; the weights wait in memory, and `save` tries again.
+        """
+        if not is_main():
+            return
+        first = step == best[0][1]
+        single = self.keep_best == 1
+        path = self.folder / ("best.pt" if single else f"best-{step}.pt")
+        try:
+            save_checkpoint(path, content)
+        except OSError:
+            self._unsaved = (self.folder / "best.pt" if first else path, deepcopy(content))
+            raise
+        if first and not single:
+            _give_name(path, self.folder / "best.pt")
+        kept = {f"best-{step}.pt" for _, step in best[: 0 if single else self.keep_best]}
+        for path in self.folder.glob("best-*.pt"):
+            if path.name not in kept:
+                path.unlink()
+
+
+def _give_name(path: Path, name: Path) -> None:
+    """Another name for a file, in the place of what had it; both names are there throughout."""
+    temporary = name.with_name(name.name + ".link")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:  # not every file system can
+        shutil.copyfile(path, temporary)
+    temporary.replace(name)
