@@ -10,7 +10,7 @@ from support import REPOSITORY
 PACKAGE = REPOSITORY / "asr"
 FLOORS = [
     {"commands"},
-    {"training", "reporting", "web"},
+    {"training", "reporting", "checking", "web"},
     {"wiring", "scoring"},
     {"objective"},
     {"recognizer", "data", "decoder"},
@@ -32,6 +32,7 @@ OPEN = {
             "data",
             "recognizer",
             "reporting",
+            "checking",
         ]
     ),
     "tokenizer": {"base", "symbols"},  # symbols: made of a user's file, not of a configuration
