@@ -3,6 +3,7 @@
 What a file is, its bytes say, never its name. Waveforms are mono float32 in [-1, 1].
 """
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,11 @@ from numpy.typing import NDArray
 
 from asr.core.audio_file import ffmpeg_command, opened_audio
 
-_BLOCK_FRAMES = 1 << 18  # what is held at once, before mixing down, however long the file
+MAX_SECONDS = 3600.0  # of one waveform in memory; a megabyte of FLAC can hold a day of silence
+
+_BLOCK_VALUES = 1 << 18  # what is held at once, before mixing down, however long the file
 _MP3_WARM_UP_FRAMES = 8192
+_LOUDEST = 1e10  # full scale is 1; the power of what is louder would overflow
 
 
 class AudioInfo(NamedTuple):
@@ -55,7 +59,8 @@ def load_waveform(
         path: wav, flac, ogg, opus or mp3, whatever its name.
         sample_rate: samples per second wanted.
         offset: seconds to skip.
-        duration: at most so many seconds; None reads to the end.
+        duration: at most so many seconds; None reads to the end. What is read must not be longer
+            than an hour (`MAX_SECONDS`), whatever is asked.
         raw: "ENCODING:RATE:CHANNELS" of a headerless file, such as "s16be:16000:1"; encodings
             are s8, u8, s16le, s16be, f32le, f32be.
         resample: whether another rate is converted (soxr's HQ) or refused.
@@ -66,12 +71,11 @@ def load_waveform(
     Raises:
         ValueError: the file is missing, empty, not audio, cut short or damaged, has another
             rate while `resample` is off, or holds samples that are not finite; or the slice
-            holds no samples. Says which file, why, and how to mend it. An Ogg file that was
-            cut exactly between two of its pages cannot be told from a shorter one.
+            holds no samples, or more than an hour. Says which file, why, and how to mend it. An
+            Ogg file that was cut exactly between two of its pages cannot be told from a shorter
+            one.
     """
-    pieces = stream_waveform(
-        path, sample_rate, offset=offset, duration=duration, raw=raw, resample=resample
-    )
+    pieces = _stream(Path(path), sample_rate, offset, duration, raw, resample, MAX_SECONDS)
     return np.concatenate(list(pieces))
 
 
@@ -89,7 +93,18 @@ def stream_waveform(
     Yields:
         (N_i,) samples, N_i > 0; at least one piece.
     """
-    path = Path(path)
+    return _stream(Path(path), sample_rate, offset, duration, raw, resample, math.inf)
+
+
+def _stream(
+    path: Path,
+    sample_rate: int,
+    offset: float,
+    duration: float | None,
+    raw: str | None,
+    resample: bool,
+    max_seconds: float,
+) -> Iterator[NDArray[np.float32]]:
     with opened_audio(path, raw) as sound:
         rate = int(sound.samplerate)
         if rate != sample_rate and not resample:
@@ -97,7 +112,13 @@ def stream_waveform(
                 f"{path}: its sample rate is {rate} Hz but {sample_rate} Hz are wanted; allow "
                 f"resampling, or convert it: {ffmpeg_command(path, sample_rate)}"
             )
-        blocks = _blocks(sound, path, offset, duration)
+        start, stop = _bounds(sound, path, offset, duration)
+        if stop - start > max_seconds * rate:
+            raise ValueError(
+                f"{path}: {(stop - start) / rate:.0f} s would be held in memory, but one waveform "
+                f"may last {max_seconds:.0f} s; name parts of it by offset and duration"
+            )
+        blocks = _blocks(sound, path, start, stop)
         empty = True
         for block in blocks if rate == sample_rate else _resampled(blocks, rate, sample_rate):
             if len(block):
@@ -108,27 +129,27 @@ def stream_waveform(
 
 
 def _blocks(
-    sound: soundfile.SoundFile, path: Path, offset: float, duration: float | None
+    sound: soundfile.SoundFile, path: Path, start: int, stop: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Mono blocks of a slice, at the file's own rate."""
-    start, stop = _bounds(sound, path, offset, duration)
+    """Mono blocks of the frames from `start` to before `stop`, at the file's own rate."""
     while start < stop:
-        wanted = min(_BLOCK_FRAMES, stop - start)
+        wanted = min(_BLOCK_VALUES // sound.channels, stop - start)
         frames = _frames(sound, start, wanted)  # (n, channels)
         if len(frames) < wanted:
             raise ValueError(
                 f"{path}: truncated: its header promises {sound.frames} samples but it ends "
                 f"after {start + len(frames)}; copy or download the file again"
             )
-        block = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1)  # (n,)
-        if not np.isfinite(block).all():
-            at = start + int(np.argmin(np.isfinite(block)))
+        block = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float64)
+        good = np.abs(block) <= _LOUDEST  # (n,); False for what is not a number
+        if not good.all():
+            at = start + int(np.argmin(good))
             raise ValueError(
-                f"{path}: sample {at} ({at / sound.samplerate:.3f} s) is not a finite number; "
-                "write the file anew or leave it out"
+                f"{path}: sample {at} ({at / sound.samplerate:.3f} s) is not a finite number, or "
+                f"beyond {_LOUDEST:g}; write the file anew or leave it out"
             )
         start += wanted
-        yield block
+        yield block.astype(np.float32, copy=False)
 
 
 def _frames(sound: soundfile.SoundFile, start: int, count: int) -> NDArray[np.float32]:
@@ -147,12 +168,13 @@ def _bounds(
     if not offset >= 0:
         raise ValueError(f"{path}: offset={offset} must be >= 0 seconds")
     rate, frames = sound.samplerate, sound.frames
-    start = round(offset * rate)
+    start = round(min(offset * rate, frames))
     if start >= frames:
         raise ValueError(
             f"{path}: offset {offset:g} s is beyond the end; the file has {frames / rate:.3f} s"
         )
-    stop = frames if duration is None else min(frames, round((offset + duration) * rate))
+    end = math.inf if duration is None else (offset + duration) * rate
+    stop = frames if end >= frames else round(end) if end > start else start
     if stop <= start:
         raise ValueError(
             f"{path}: {duration:g} s from {offset:g} s hold no samples; give a longer duration"

@@ -15,6 +15,8 @@ _HEAD_BYTES = 4096  # more than the longest MP3 frame
 _SPAN_BYTES = 1 << 16  # more than the longest Ogg page, and many MP3 frames
 _OPEN_ENDED = 0x7FFFF000  # WAV sizes from here on mean "written to a pipe", not a promise
 _UNKNOWN_FRAMES = 1 << 62
+_RATES = range(1000, 768001)  # Hz; a second at 1 Hz would become 16000 samples for each byte
+_CHANNELS = range(1, 65)  # the largest arrays of microphones have 64
 
 _ENCODINGS = {
     "s8": ("PCM_S8", "FILE", 1),
@@ -35,10 +37,13 @@ def opened_audio(path: Path, raw: str | None) -> Iterator[soundfile.SoundFile]:
         raw: "ENCODING:RATE:CHANNELS" of a headerless file.
 
     Raises:
-        ValueError: the file is missing, empty, not audio, cut short, damaged or of unknown length.
+        ValueError: the file is missing, empty, not audio, cut short, damaged or of unknown length,
+            or its header claims a rate or a number of channels that no recording has.
     """
-    declared = {} if raw is None else _declared(path, raw)
     try:
+        declared = {} if raw is None else _declared(path, raw)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{path}: a pipe or a device; name a regular file")
         with path.open("rb", buffering=0) as file:
             head = file.read(_HEAD_BYTES)
             if not head:
@@ -66,7 +71,7 @@ def _declared(path: Path, raw: str) -> dict[str, str | int]:
     if (
         encoding not in _ENCODINGS
         or len(numbers) != 2
-        or not all(n.isdecimal() and int(n) for n in numbers)
+        or not all(re.fullmatch(r"[0-9]{1,9}", n) and int(n) for n in numbers)
     ):
         raise ValueError(
             f"{path}: raw={raw!r} must be ENCODING:RATE:CHANNELS, such as 's16be:16000:1', with "
@@ -74,6 +79,7 @@ def _declared(path: Path, raw: str) -> dict[str, str | int]:
         )
     subtype, endian, width = _ENCODINGS[encoding]
     rate, channels = map(int, numbers)
+    _check_form(path, rate, channels)
     if path.is_file() and (surplus := path.stat().st_size % (width * channels)):
         raise ValueError(
             f"{path}: truncated, or not {raw}: {surplus} bytes remain after the last whole sample"
@@ -86,10 +92,17 @@ def _verify(sound: soundfile.SoundFile, file: BinaryIO, path: Path, head: bytes)
     """Refuse what libsndfile opens but cannot or did not read right."""
     if sound.format == "MP3" and not is_mp3(head):
         raise _not_audio(path, head)
+    _check_form(path, sound.samplerate, sound.channels)
     if _is_cut(sound, file, path):
         raise ValueError(f"{path}: truncated: its end is missing; copy or download the file again")
     if sound.frames == 0:
         raise ValueError(f"{path}: it holds no samples; record it again or leave it out")
+    if sound.format == "OGG":
+        # Where the set-up of its decoder is damaged, libsndfile reads nothing and says no word, and
+        # would crash in a later seek.
+        if len(sound.read(1)) == 0:
+            raise ValueError(f"{path}: damaged: it cannot be decoded; copy or download it again")
+        sound.seek(0)
     guess = sound.format == "MP3" and mp3_length_is_a_guess(
         _span(file, mp3_start(head), _SPAN_BYTES)
     )
@@ -97,6 +110,15 @@ def _verify(sound: soundfile.SoundFile, file: BinaryIO, path: Path, head: bytes)
         raise ValueError(
             f"{path}: its header does not say how long it is (it was written to a pipe, or cut "
             f"from a longer file); write it anew: {ffmpeg_command(path, sound.samplerate)}"
+        )
+
+
+def _check_form(path: Path, rate: int, channels: int) -> None:
+    if rate not in _RATES or channels not in _CHANNELS:
+        raise ValueError(
+            f"{path}: {channels} channels at {rate} Hz are claimed, but {_CHANNELS[0]} to "
+            f"{_CHANNELS[-1]} channels at {_RATES[0]} to {_RATES[-1]} Hz can be read; is the "
+            "header damaged? Copy the file again, convert it or leave it out"
         )
 
 

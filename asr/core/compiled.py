@@ -5,9 +5,11 @@ in a folder named by a hash of the parts that hold kernels: numba looks only at 
 function stands in, and would go on using one whose helpers or constants have changed.
 """
 
+import atexit
 import functools
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -101,4 +103,7 @@ def _cache_folder() -> Path:
                 return folder
         except OSError:
             continue
-    return Path(tempfile.gettempdir()) / f"asr-{name}"
+    # For this process alone: what anybody may write to, nobody should run code from.
+    folder = Path(tempfile.mkdtemp(prefix="asr-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

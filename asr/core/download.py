@@ -11,6 +11,7 @@ import time
 import zlib
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Self
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -20,7 +21,14 @@ from asr.core.progress import progress_bar
 _BLOCK_BYTES = 1 << 18
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # statuses that another try may cure
 _BY_HAND = "fetch it by hand and name it: a corpus, unpacked, by corpus.root=FOLDER"
-_DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
+_DAMAGE = (
+    *(tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError),
+    *(OverflowError, UnicodeError),
+)
+_MOST_TIMES = 100  # larger than its archive: speech shrinks to a half, zeros to a thousandth
+_SMALL_BYTES = 1 << 30  # what any archive may unpack to
+_FILE_BYTES = 4096  # that a file takes on a disk, however short it is
+_HEADER_BYTES = 1 << 20  # of a long name; tarfile reads it at once
 
 _log = logging.getLogger(__name__)
 
@@ -168,11 +176,14 @@ def _md5(path: Path) -> str:
 def extract(archive: Path, folder: Path) -> None:
     """Unpack a tar archive whole or not at all, and nothing outside the folder.
 
-    Only directories and regular files are accepted; owners and permissions are not taken over.
+    Only directories and regular files are accepted, each name once (where the file system does
+    not tell case apart, whatever its case); owners and permissions are not taken over.
 
     Raises:
         ValueError: a member has an absolute name, climbs out with `..`, or is a link or a
-            device; or the archive is damaged. Says which.
+            device; the archive is damaged, would fill the disk, or unpacks to 100 times its size
+            and more than a gigabyte. Says which.
+        OSError: it cannot be written.
     """
     staging = folder / f".{archive.name}.unpacking"  # a killed run leaves only this
     shutil.rmtree(staging, ignore_errors=True)
@@ -189,12 +200,15 @@ def _unpack(archive: Path, folder: Path) -> None:
     try:
         with (
             archive.open("rb") as file,
-            tarfile.open(fileobj=file, mode="r:*") as tar,
+            tarfile.open(fileobj=file, mode="r:*", tarinfo=_Header) as tar,
             progress_bar(f"unpacking {archive.name}", size, in_bytes=True) as advance,
         ):
-            position = 0
+            position = unpacked = 0
             for member in tar:
+                unpacked += member.size + _FILE_BYTES
+                _check_room(archive, folder, member.size, unpacked, size)
                 _unpack_member(tar, member, folder, archive)
+                tar.members = []  # type: ignore[attr-defined]  # else all stay in memory
                 advance(file.tell() - position)
                 position = file.tell()
             while tar.fileobj is not None and tar.fileobj.read(_BLOCK_BYTES):
@@ -203,6 +217,39 @@ def _unpack(archive: Path, folder: Path) -> None:
         raise ValueError(
             f"{archive}: the archive is cut short or damaged ({error}); remove it and run again"
         ) from None
+    except OSError as error:
+        if error.errno is not None:  # the disk, not a decompressor
+            raise
+        raise ValueError(
+            f"{archive}: the archive is damaged ({error}); remove it and run again"
+        ) from None
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header; one that would make tarfile read gigabytes, or go back, is damaged."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """The header in a block of 512 bytes."""
+        header = super().frombuf(buf, encoding, errors)
+        files = (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
+        if header.size < 0 or (header.type not in files and header.size > _HEADER_BYTES):
+            raise tarfile.ReadError(f"a header of {header.size} bytes")
+        return header
+
+
+def _check_room(archive: Path, folder: Path, size: int, unpacked: int, packed: int) -> None:
+    """Refuse a decompression bomb, and what would fill the disk, before it is written."""
+    if unpacked > max(_SMALL_BYTES, _MOST_TIMES * packed):
+        raise ValueError(
+            f"{archive}: refused, because its {packed:,} bytes unpack to {unpacked:,} and more; no "
+            "speech shrinks so far. Fetch the archive again from its publisher"
+        )
+    if size > (free := shutil.disk_usage(folder).free):
+        raise ValueError(
+            f"{archive}: there is no room to unpack it: its next file has {size:,} bytes, and "
+            f"{free:,} are free; make room and run again"
+        )
 
 
 def _unpack_member(
@@ -221,16 +268,19 @@ def _unpack_member(
         target.parent.mkdir(parents=True, exist_ok=True)
         source = tar.extractfile(member)
         assert source is not None  # a regular file has contents
-        with source, target.open("wb") as file:
+        with source, target.open("xb") as file:
             shutil.copyfileobj(source, file, _BLOCK_BYTES)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise ValueError(
-            f"{archive}: {member.name!r} is both a file and a folder in it; it is damaged"
+            f"{archive}: {member.name!r} stands in it twice, or as a file and a folder (perhaps "
+            "in another case, which this file system does not tell apart); it is damaged"
         ) from None
 
 
 def _fault(member: tarfile.TarInfo) -> str | None:
     """Why a member must not be unpacked."""
+    if "\0" in member.name:
+        return "has no proper name"
     for path in (PurePosixPath(member.name), PureWindowsPath(member.name)):
         if path.is_absolute() or path.drive or path.root:
             return "has an absolute name"

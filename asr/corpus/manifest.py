@@ -7,6 +7,7 @@ seconds. Optional: `id`, `speaker`, `offset`, `raw` (the format of a headerless 
 "s16be:16000:1"). Keys that this program does not know are kept.
 """
 
+import codecs
 import json
 import math
 import os
@@ -17,6 +18,8 @@ from typing import Any, overload
 
 import numpy as np
 
+_MAX_LINE_BYTES = 1 << 20  # an utterance of hours, with all its words, has 100 kB
+_MAX_SECONDS = 10_000_000  # four months
 _KNOWN = ("audio_filepath", "duration", "text", "id", "speaker", "offset", "raw")
 
 
@@ -63,27 +66,37 @@ class Manifest(Sequence[Utterance]):
         return float(self.durations.sum()) / 3600
 
 
-def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    """Read a JSONL manifest.
+def read_manifest(
+    path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
+) -> Manifest:
+    """Read a JSONL manifest, a line at a time.
+
+    Args:
+        path: of the manifest.
+        root: a folder that every audio file must lie in, links and `..` followed; None allows
+            any place.
 
     Raises:
-        ValueError: the file is missing or empty, or a line of it is not a valid utterance; says
-            which line, what is wrong with it, and how to mend it.
+        ValueError: the file is missing or empty, or a line of it is not a valid utterance, or
+            names a file outside the root; says which line, what is wrong with it, and how to
+            mend it.
     """
     path = Path(path)
+    fence = None if root is None else _Fence(root)
     if not path.is_file():
         raise ValueError(
             f"{path}: no such manifest. Write it with `python -m asr.prepare corpus=...`, or give "
             "the path of a JSONL file with audio_filepath, duration and text on each line"
         )
     utterances = []
-    with path.open(encoding="utf-8", errors="strict") as lines:
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    utterances.append(_parse(line, path, number))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from None
+    with path.open("rb") as lines:
+        number = 0
+        while line := lines.readline(_MAX_LINE_BYTES + 1):
+            number += 1
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if line.strip():
+                utterances.append(_parse(line, path, number, fence))
     if not utterances:
         raise ValueError(f"{path}: the manifest is empty; nothing can be trained or scored on it")
     return Manifest(utterances, name=f"{path.resolve().parent.name}/{path.stem}")
@@ -119,34 +132,71 @@ def _fields(utterance: Utterance, folder: Path) -> dict[str, Any]:
     return fields | {k: v for k, v in utterance.extra.items() if k not in _KNOWN}
 
 
-def _parse(line: str, path: Path, number: int) -> Utterance:
+class _Fence:
+    """A folder that audio must lie in; links are followed, those of a folder once."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = os.path.realpath(root)
+        self.folders: dict[str, str] = {}
+
+    def check(self, audio: str, where: str) -> None:
+        folder, name = os.path.split(audio)
+        if folder not in self.folders:
+            self.folders[folder] = os.path.realpath(folder)
+        real = os.path.join(self.folders[folder], name)
+        if name in ("", ".", "..") or os.path.islink(real):  # noqa: PTH114 (Path raises for some)
+            real = os.path.realpath(real)
+        if os.path.commonpath([real, self.root]) != self.root:
+            raise ValueError(
+                f"{where}: {_brief(audio)} lies outside of data.root_only={self.root}; move the "
+                "file there or allow its folder"
+            )
+
+
+def _parse(line: bytes, path: Path, number: int, fence: _Fence | None) -> Utterance:
     where = f"{path}:{number}"
+    if len(line) > _MAX_LINE_BYTES:
+        raise ValueError(
+            f"{where}: longer than {_MAX_LINE_BYTES:,} bytes; is this a manifest? Each line must "
+            "be one JSON object, which describes one utterance"
+        )
     try:
-        fields = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+        fields = _DECODER.decode(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: not UTF-8 text ({error}); save it as UTF-8") from None
+    except (ValueError, RecursionError) as error:  # ValueError: also for numbers of 4300 digits
         raise ValueError(f"{where}: not a JSON object ({error}); each line must be one") from None
     if not isinstance(fields, dict):
         raise ValueError(f"{where}: not a JSON object but {type(fields).__name__}")
+    if b"\\u" in line:
+        _check_characters(fields, where)
     for key in ("audio_filepath", "duration", "text"):
         if key not in fields:
             raise ValueError(f"{where}: the key {key!r} is missing; add it")
     for key in ("audio_filepath", "text"):
         if not isinstance(fields[key], str):
-            raise ValueError(f"{where}: {key} must be a string, not {fields[key]!r}")
+            raise ValueError(f"{where}: {key} must be a string, not {_brief(fields[key])}")
+    audio = os.path.join(path.parent, fields["audio_filepath"])
+    if not fields["audio_filepath"] or "\0" in audio:
+        raise ValueError(f"{where}: audio_filepath {_brief(audio)} is no name of a file")
+    if fence is not None:
+        fence.check(audio, where)
     raw = fields.get("raw")
     if raw is not None and not isinstance(raw, str):
-        raise ValueError(f"{where}: raw must be a string such as 's16be:16000:1', not {raw!r}")
+        raise ValueError(
+            f"{where}: raw must be a string such as 's16be:16000:1', not {_brief(raw)}"
+        )
     offset = _seconds(fields.get("offset") or 0.0, "offset", where)
     duration = _seconds(fields["duration"], "duration", where)
     if duration == 0:
         raise ValueError(f"{where}: duration is 0 seconds; remove the line or mend the duration")
-    speaker = fields.get("speaker")
+    speaker, own = _name(fields, "speaker", where), _name(fields, "id", where)
     return Utterance(
-        id=str(fields.get("id") or _default_id(fields["audio_filepath"], offset)),
-        audio=os.path.join(path.parent, fields["audio_filepath"]),
+        id=own or _default_id(fields["audio_filepath"], offset),
+        audio=audio,
         duration=duration,
         text=fields["text"],
-        speaker=None if speaker is None else str(speaker),
+        speaker=speaker,
         offset=offset,
         raw=raw,
         extra={k: v for k, v in fields.items() if k not in _KNOWN},
@@ -157,8 +207,56 @@ def _default_id(audio: str, offset: float) -> str:
     return Path(audio).stem + (f"@{offset:g}" if offset else "")
 
 
+def _name(fields: Mapping[str, Any], key: str, where: str) -> str | None:
+    """A string; numbers are taken as such."""
+    value = fields.get(key)
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"{where}: {key} must be a string, not {_brief(value)}")
+
+
 def _seconds(value: object, key: str, where: str) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
-        raise ValueError(f"{where}: {key} must be a number of seconds >= 0, not {value!r}")
+    if not number or not 0 <= value <= _MAX_SECONDS:  # type: ignore[operator]
+        raise ValueError(
+            f"{where}: {key} must be a number of seconds from 0 to {_MAX_SECONDS:,}, not "
+            f"{_brief(value)}"
+        )
     return float(value)  # type: ignore[arg-type]
+
+
+def _brief(value: object) -> str:
+    return f"{value!r:.80}"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two values of one key, JSON does not say which is meant."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        for key, _ in pairs:
+            if fields.pop(key, fields) is fields:  # taken away before
+                raise ValueError(f"the key {_brief(key)} stands in it twice")
+    return fields
+
+
+def _number(literal: str) -> float:
+    value = float(literal)
+    if not math.isfinite(value):
+        raise ValueError(f"{literal:.20} is no finite number")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number, parse_constant=_number)
+
+
+def _check_characters(value: Any, where: str) -> None:
+    """Refuse halves of characters, which only JSON's escapes can spell: no file could hold them."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise ValueError(f"{where}: {half} is half a character; write the text anew") from None
+    except RecursionError:
+        raise ValueError(f"{where}: lists or objects too deep inside each other") from None

@@ -1,5 +1,6 @@
 """Audio files: every format by its content, slices, channels, rates, and errors that help."""
 
+import os
 import struct
 import tracemalloc
 from pathlib import Path
@@ -194,7 +195,7 @@ def test_unknown_lengths_are_refused_and_known_ones_kept(tmp_path: Path) -> None
     assert audio_info(tmp_path / "tagged").duration == 5.0
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -3e38])
 def test_samples_that_are_not_finite(tmp_path: Path, value: float) -> None:
     samples = speechlike()
     samples[8000] = value
@@ -215,12 +216,24 @@ def test_samples_that_are_not_finite(tmp_path: Path, value: float) -> None:
         ({"raw": "s24xx:16000:1"}, "must be ENCODING:RATE:CHANNELS"),
         ({"raw": "s16le:16000"}, "must be ENCODING:RATE:CHANNELS"),
         ({"raw": "s16le:0:1"}, "must be ENCODING:RATE:CHANNELS"),
+        ({"raw": "s16le:" + "9" * 5000 + ":1"}, "must be ENCODING:RATE:CHANNELS"),
+        ({"raw": "s16le:16000:²"}, "must be ENCODING:RATE:CHANNELS"),
+        ({"raw": "s16le:999:1"}, "1 channels at 999 Hz are claimed"),
+        ({"raw": "s16le:16000:65"}, "65 channels at 16000 Hz are claimed"),
+        ({"offset": 1e308}, r"offset 1e\+308 s is beyond the end"),
+        ({"duration": float("nan")}, "nan s from 0 s hold no samples"),
     ],
 )
 def test_what_cannot_be_asked(tmp_path: Path, options: dict[str, float], says: str) -> None:
     path = write(tmp_path / "a.wav", speechlike())
     with pytest.raises(ValueError, match=rf"a\.wav: .*{says}"):
         load_waveform(path, RATE, **options)
+
+
+def test_a_duration_may_reach_beyond_the_end(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", speechlike())
+    for duration in (1e9, 1e308, float("inf")):
+        assert len(load_waveform(path, RATE, offset=1.0, duration=duration)) == RATE
 
 
 def test_other_refusals(tmp_path: Path) -> None:
@@ -238,13 +251,97 @@ def test_other_refusals(tmp_path: Path) -> None:
         load_waveform(write(tmp_path / "c.wav", np.float32([0.1]), 48000), 8000)
 
 
+def wav_header(channels: int = 1, rate: int = RATE, size: int = 2000) -> bytes:
+    """Of 16-bit samples, whatever it claims."""
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, channels, rate),
+        *(rate * channels * 2 % 2**32, channels * 2 % 2**16, 16, b"data", size),
+    )
+
+
+@pytest.mark.parametrize(
+    ("channels", "rate", "says"),
+    [
+        (64, RATE, None),
+        (1, 1000, None),
+        (100, RATE, "100 channels at 16000 Hz are claimed"),
+        (1024, RATE, "1024 channels"),
+        (65535, RATE, "WAV that is damaged"),
+        (1, 1, "1 channels at 1 Hz are claimed"),
+        (1, 2**31 - 1, "2147483647 Hz are claimed"),
+        (1, 2**32 - 1, "WAV that is damaged"),
+        (1, 0, "WAV that is damaged"),
+    ],
+)
+def test_absurd_headers(tmp_path: Path, channels: int, rate: int, says: str | None) -> None:
+    size = 500 * 2 * channels
+    (tmp_path / "a.wav").write_bytes(wav_header(channels, rate, size) + bytes(size))
+    if says is None:
+        assert len(load_waveform(tmp_path / "a.wav", RATE)) == 500 * RATE // rate
+        return
+    for read in (audio_info, lambda path: load_waveform(path, RATE)):
+        with pytest.raises(ValueError, match=rf"a\.wav: .*{says}"):
+            read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("duration", [None, 1e9])
+def test_a_header_that_claims_ten_hours(tmp_path: Path, duration: float | None) -> None:
+    ten_hours = 36000 * RATE
+    wav = wav_header(size=2 * ten_hours) + bytes(2000)
+    flac = bytearray(write(tmp_path / "a.flac", speechlike()).read_bytes())
+    flac[22:26] = ten_hours.to_bytes(4)  # the count of samples in STREAMINFO
+    (tmp_path / "b").write_bytes(wav)
+    (tmp_path / "c").write_bytes(flac)
+    with pytest.raises(ValueError, match="b: truncated"):
+        load_waveform(tmp_path / "b", RATE, duration=duration)
+    with pytest.raises(ValueError, match=r"c: 36000 s would be held in memory.* 3600 s"):
+        load_waveform(tmp_path / "c", RATE, duration=duration)
+    with pytest.raises(ValueError, match="c: truncated"):
+        list(stream_waveform(tmp_path / "c", RATE, duration=duration))
+
+
+@pytest.mark.parametrize("kind", ["flac", "ogg"])
+def test_hours_of_silence_in_a_small_file(tmp_path: Path, kind: str) -> None:
+    path, seconds = tmp_path / f"a.{kind}", 3660
+    form, subtype, _ = FORMATS[kind]
+    with soundfile.SoundFile(path, "w", 8000, 1, format=form, subtype=subtype) as file:
+        for _ in range(seconds):  # libsndfile crashes on long blocks of Vorbis
+            file.write(np.zeros(8000))
+    assert path.stat().st_size < 1e6 < seconds * 8000 * 2 / 50
+    with pytest.raises(ValueError, match=r"3660 s would be held in memory.* offset and duration"):
+        load_waveform(path, 8000)
+    tracemalloc.start()
+    assert sum(map(len, stream_waveform(path, 8000))) == seconds * 8000
+    assert len(load_waveform(path, 8000, offset=3600, duration=1e9)) == 60 * 8000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16e6
+
+
+def test_a_wide_file_takes_little_memory(tmp_path: Path) -> None:
+    size = 64 * 2 * 60 * RATE
+    with (tmp_path / "a.wav").open("wb") as file:
+        file.write(wav_header(64, RATE, size))
+        file.truncate(44 + size)
+    tracemalloc.start()
+    assert sum(map(len, stream_waveform(tmp_path / "a.wav", RATE))) == 60 * RATE
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6
+
+
+@pytest.mark.parametrize("raw", [None, "s16le:16000:1"])
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path, raw: str | None) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ValueError, match="a pipe or a device; name a regular file"):
+            load_waveform(path, RATE, raw=raw)
+
+
 def test_a_slice_of_a_long_file_takes_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
-    header = struct.pack(  # an hour of stereo, as a hole in the file
-        "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", 36 + 4 * 3600 * RATE, b"WAVE", b"fmt ", 16, 1, 2, RATE, 4 * RATE, 4, 16),
-        *(b"data", 4 * 3600 * RATE),
-    )
+    header = wav_header(2, RATE, 4 * 3600 * RATE)  # an hour of stereo, as a hole in the file
     with path.open("wb") as file:
         file.write(header)
         file.truncate(44 + 4 * 3600 * RATE)

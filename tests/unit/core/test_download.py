@@ -1,8 +1,11 @@
 """Downloads over connections that break, and archives that mean harm."""
 
+import gzip
 import hashlib
 import io
+import subprocess
 import tarfile
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -139,9 +142,11 @@ def tar(path: Path, *members: tuple[str, bytes] | tarfile.TarInfo) -> Path:
     return path
 
 
-def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+def special(
+    name: str, kind: bytes, target: str = "", pax: dict[str, str] | None = None
+) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
+    info.type, info.linkname, info.pax_headers = kind, target, pax or {}
     return info
 
 
@@ -171,7 +176,9 @@ EVIL: dict[str, tuple[tuple[tuple[str, bytes] | tarfile.TarInfo, ...], str]] = {
     "hard link": ((special("link", tarfile.LNKTYPE, "/etc/passwd"),), r"is a link to"),
     "device": ((special("null", tarfile.CHRTYPE),), r"device or a pipe"),
     "pipe": ((special("pipe", tarfile.FIFOTYPE),), r"device or a pipe"),
-    "file and folder": ((("a", b"x"), ("a/b", b"x")), r"'a/b' is both a file and a folder"),
+    "file and folder": ((("a", b"x"), ("a/b", b"x")), r"'a/b' stands .* as a file and a folder"),
+    "twice": ((("a", b"x"), ("a", b"y")), r"'a' stands in it twice"),
+    "a zero in a name": ((special("a", tarfile.REGTYPE, pax={"path": "a\0b"}),), "no proper name"),
 }
 
 
@@ -185,6 +192,117 @@ def test_extract_refuses(case: str, tmp_path: Path) -> None:
         extract(archive, folder)
     assert not list(folder.iterdir()), "whole or not at all"
     assert {p.name for p in tmp_path.iterdir()} == {"x.tar.gz", "data"}
+
+
+def test_no_bit_of_a_mode_is_taken_over(tmp_path: Path) -> None:
+    root = special("tool", tarfile.REGTYPE)
+    root.mode, root.uid = 0o7777, 0
+    folder = special("folder", tarfile.DIRTYPE)
+    folder.mode = 0o7777
+    extract(tar(tmp_path / "x.tar.gz", root, folder), tmp_path / "data")
+    assert not (tmp_path / "data" / "tool").stat().st_mode & 0o7111
+    assert not (tmp_path / "data" / "folder").stat().st_mode & 0o7000
+
+
+class Zeros(io.RawIOBase):
+    """So many of them, out of nothing."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        count = min(len(buffer), self.left)
+        buffer[:count] = bytes(count)
+        self.left -= count
+        return count
+
+
+def blown_up(path: Path, count: int, size: int) -> Path:
+    """An archive of files of zeros."""
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        for number in range(count):
+            info = special(f"zeros-{number}", tarfile.REGTYPE)
+            info.size = size
+            archive.addfile(info, io.BufferedReader(Zeros(size)) if size else None)
+    return path
+
+
+def header(name: str, kind: bytes, size: int) -> bytes:
+    info = special(name, kind)
+    info.size = size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def claims(path: Path, kind: bytes, size: int, content: bytes = b"") -> Path:
+    """An archive that says more than it holds; gigabytes of its zeros need few bytes."""
+    with gzip.open(path, "wb") as file:
+        file.write(header("a", kind, size) + content + bytes(2048))
+    return path
+
+
+def sparse(path: Path, size: int) -> Path:
+    """A file that is said to be a hole of so many bytes."""
+    block = bytearray(header("a", tarfile.GNUTYPE_SPARSE, 0))
+    block[483:495] = b"\x80" + size.to_bytes(11)  # its real size
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    with gzip.open(path, "wb") as file:
+        file.write(bytes(block) + bytes(1024))
+    return path
+
+
+BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "terabytes": (lambda p: claims(p, tarfile.REGTYPE, 2**42), "bytes unpack to 4,398,0"),
+    "a hole of terabytes": (lambda p: sparse(p, 2**42), "bytes unpack to 4,398,0"),
+    "many files": (lambda p: blown_up(p, 40, 400_000), r"bytes unpack to 10,\d{3},\d{3} and"),
+    "many empty files": (lambda p: blown_up(p, 3000, 0), r"bytes unpack to 10,\d{3},\d{3} and"),
+    "a name of gigabytes": (lambda p: claims(p, tarfile.GNUTYPE_LONGNAME, 2**32), "a header of"),
+    "an extended header": (lambda p: claims(p, tarfile.XHDTYPE, 2**32), "a header of"),
+    "a size below zero": (lambda p: claims(p, tarfile.REGTYPE, -512), "a header of -512"),
+    "a link of gigabytes": (lambda p: claims(p, tarfile.SYMTYPE, 2**32), "a header of"),
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_extract_refuses_a_bomb(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asr.core.download._SMALL_BYTES", 10_000_000)  # a gigabyte takes long
+    make, message = BOMBS[case]
+    archive = make(tmp_path / "x.tar.gz")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=rf"(?s)x\.tar\.gz: .*{message}"):
+        extract(archive, tmp_path / "data")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+    assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command here")
+    if done.returncode:
+        pytest.skip(f"a file system may not be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_extract_needs_room(small_disk: Path, tmp_path: Path) -> None:
+    archive = tar(tmp_path / "x.tar.gz", ("small", b"x"), ("large", b"x" * (2 << 20)))
+    with pytest.raises(ValueError, match=r"no room .* 2,097,152 bytes, and [\d,]+ are free; make"):
+        extract(archive, small_disk)
+    assert not list(small_disk.iterdir())
 
 
 @pytest.mark.parametrize("damage", ["cut", "cut at the end", "flipped", "no archive"])
