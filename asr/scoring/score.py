@@ -90,7 +90,7 @@ def score(
     batch_seconds: float,
     max_utterances: int,
     workers: int,
-    worker_timeout: float,
+    worker_timeout: float = 300.0,
     strict: bool = True,
     progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> dict[str, Report]:

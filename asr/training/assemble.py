@@ -29,6 +29,7 @@ from asr.wiring.build import (
     build,
     build_all,
     build_recognizer,
+    check_checkpoint_targets,
     find_checkpoint,
     fingerprint_gap,
     load_recognizer,
@@ -57,13 +58,14 @@ def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
     last = checkpoints.load(say)
     if last is not None:
         check_same(plain, last["config"], name)
+        check_checkpoint_targets(last, folder, trusted)
     train, weights = _training_manifest(config.data, say)
     if last is not None and last["data"] != _data_digest(train):
         raise ValueError(
             f"run={name} was begun on other training data than what {list(config.data.train)} hold "
             "now; take another run= to begin anew"
         )
-    dev = join_manifests(config.data.dev)
+    dev = join_manifests(config.data.dev, config.data.root_only)
     torch.manual_seed(config.seed)
     if last is not None:
         tokenizer: Tokenizer = build(last["tokenizer"], trusted=trusted)
@@ -205,9 +207,9 @@ def _fresh_recognizer(
     return recognizer
 
 
-def join_manifests(paths: Any) -> Manifest:
-    """Several manifests one after the other."""
-    manifests = [read_manifest(path) for path in paths]
+def join_manifests(paths: Any, root: str | None = None) -> Manifest:
+    """Several manifests one after the other; audio outside of `root` is refused."""
+    manifests = [read_manifest(path, root) for path in paths]
     if not manifests:
         raise ValueError("data.train, data.dev or manifest is an empty list; name a manifest")
     if len(manifests) == 1:
@@ -217,14 +219,16 @@ def join_manifests(paths: Any) -> Manifest:
 
 def _training_manifest(data: Any, say: Say) -> tuple[Manifest, NDArray[np.float64] | None]:
     if data.weights is None:
-        return _kept(join_manifests(data.train), data.min_seconds, data.max_seconds, say), None
+        train = join_manifests(data.train, data.root_only)
+        return _kept(train, data.min_seconds, data.max_seconds, say), None
     if len(data.weights) != len(data.train) or min(data.weights) < 0:
         raise ValueError(
             f"data.weights={list(data.weights)}: one number >= 0 for each of the "
             f"{len(data.train)} manifests of data.train"
         )
     kept = [
-        _kept(read_manifest(path), data.min_seconds, data.max_seconds, say) for path in data.train
+        _kept(read_manifest(path, data.root_only), data.min_seconds, data.max_seconds, say)
+        for path in data.train
     ]
     weights = np.repeat(np.array(data.weights, dtype=np.float64), [len(m) for m in kept])
     return Manifest((u for m in kept for u in m), "+".join(m.name for m in kept)), weights

@@ -33,7 +33,7 @@ class Checkpoints:
         self.folder, self.keep_best, self.keep_every = folder, keep_best, keep_every
         older = [folder / f"last-{age}.pt" for age in range(1, keep_last)]
         self.last = [folder / "last.pt", *older]
-        self._unsaved: tuple[Path, dict[str, Any]] | None = None
+        self._unsaved: list[tuple[Path, dict[str, Any]]] = []
 
     def load(self, say: Callable[[str], None]) -> dict[str, Any] | None:
         """The newest checkpoint that is whole; None in a new run.
@@ -71,20 +71,23 @@ class Checkpoints:
         """Write the state after an update; the one before is kept as the policy says.
 
         Raises:
-            OSError: the disk is full, or the like; last.pt is still as it was.
+            OSError: the disk is full, or the like; what was saved before is still as it was.
         """
         if not is_main():
             return
-        if self._unsaved is not None:  # what `content` tells of must be there
-            save_checkpoint(*self._unsaved)
-            self._unsaved = None
-        aged = list(zip(self.last, self.last[1:], strict=False)) if self.last[0].exists() else []
-        for newer, older in reversed(aged):
-            if newer.exists():
-                _give_name(newer, older)
-        save_checkpoint(self.last[0], content)
+        while self._unsaved:  # what `content` tells of must be there
+            save_checkpoint(*self._unsaved[0])
+            self._unsaved.pop(0)
+        # A kill between any two of these lines leaves the one before, from which all is done again.
+        new = self.folder / "next.pt"
+        save_checkpoint(new, content)
         if self.due(step):
-            _give_name(self.last[0], self.folder / f"step-{step}.pt")
+            _name_too(new, self.folder / f"step-{step}.pt")
+        if self.last[0].exists():
+            for newer, older in reversed(list(zip(self.last, self.last[1:], strict=False))):
+                if newer.exists():
+                    newer.replace(older)
+        new.replace(self.last[0])
 
     def save_best(
         self, step: int, content: dict[str, Any], best: Sequence[tuple[float, int]]
@@ -98,28 +101,25 @@ class Checkpoints:
         """
         if not is_main():
             return
-        first = step == best[0][1]
-        single = self.keep_best == 1
-        path = self.folder / ("best.pt" if single else f"best-{step}.pt")
+        names = [f"best-{step}.pt"] if self.keep_best > 1 else []
+        names += ["best.pt"] if step == best[0][1] else []
         try:
-            save_checkpoint(path, content)
+            for name in names:
+                save_checkpoint(self.folder / name, content)
         except OSError:
-            self._unsaved = (self.folder / "best.pt" if first else path, deepcopy(content))
+            copy = deepcopy(content)
+            self._unsaved += [(self.folder / name, copy) for name in names]
             raise
-        if first and not single:
-            _give_name(path, self.folder / "best.pt")
-        kept = {f"best-{step}.pt" for _, step in best[: 0 if single else self.keep_best]}
+        kept = {f"best-{step}.pt" for _, step in best}
         for path in self.folder.glob("best-*.pt"):
             if path.name not in kept:
                 path.unlink()
 
 
-def _give_name(path: Path, name: Path) -> None:
-    """Another name for a file, in the place of what had it; both names are there throughout."""
-    temporary = name.with_name(name.name + ".link")
-    temporary.unlink(missing_ok=True)
+def _name_too(path: Path, name: Path) -> None:
+    """Another name for a file, where the file system can; else a copy."""
+    name.unlink(missing_ok=True)
     try:
-        os.link(path, temporary)
-    except OSError:  # not every file system can
-        shutil.copyfile(path, temporary)
-    temporary.replace(name)
+        os.link(path, name)
+    except OSError:
+        shutil.copyfile(path, name)

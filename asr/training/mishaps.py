@@ -58,8 +58,8 @@ class Mishaps:
             raise TooMuchError(
                 f"{total} utterances could not be read ({counts}), more than "
                 f"data.max_unreadable={self.max_unreadable:g} of the {planned} of "
-                f"{step.before.epoch + 1} epochs. Look at the disk, or check the corpus with "
-                "`python -m asr.check`; the same command goes on from here"
+                f"{step.before.epoch + 1} epochs; the last: {messages[-1]}. Look at the disk, or "
+                "check the corpus with `python -m asr.check`; the same command goes on from here"
             )
 
     def non_finite(self, state: TrainState, step: Step, say: Callable[[str], None]) -> None:
@@ -92,7 +92,7 @@ class Mishaps:
 def reason_of(message: str) -> str:
     """The reason in `utterance NAME: PATH: reason: figures; how to mend it`, to count by."""
     why = message.split(": ", 2)[-1]
-    return re.split(r"[:;(,]| \d", why, maxsplit=1)[0].strip() or "unknown"
+    return re.split(r"[:;(,]|( is)? \d", why, maxsplit=1)[0].strip() or "unknown"
 
 
 def _names(batches: Sequence[Batch]) -> list[str]:

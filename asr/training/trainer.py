@@ -8,33 +8,30 @@ of the same updates; what one of them notices, they decide on together.
 """
 
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from asr.core.distributed import exchange, is_main, rank, world_size
+from asr.core.distributed import exchange, is_main, world_size
 from asr.data.batch import Batch
 from asr.data.loader import TrainingData
-from asr.objective.base import Objective, Outcome
+from asr.objective.base import Objective
 from asr.recognizer.recognizer import Recognizer
 from asr.scoring.score import Report, ScoringStoppedError
 from asr.training.average import Average
 from asr.training.checkpoints import Checkpoints
+from asr.training.gradients import Gradients
 from asr.training.health import Health, WeightProbe
 from asr.training.interrupt import Interrupt
 from asr.training.measure import Numbers, Step, totals
 from asr.training.mishaps import Mishaps, TooMuchError
-from asr.training.out_of_memory import cut, is_out_of_memory
 from asr.training.schedule import Schedule
 from asr.training.state import TrainState
 from asr.training.tracker import Bystander, Tracker
@@ -76,21 +73,17 @@ class Trainer:
         checkpoint_minutes: float,
         num_pairs: int,
     ) -> None:
-        if precision not in ("float32", "bfloat16", "float64"):
-            raise ValueError(
-                f"trainer.precision={precision!r}: choose float32, bfloat16 or float64"
-            )
         if epochs < 1 or gradient_clip <= 0:
             raise ValueError(
                 f"trainer.epochs={epochs}, trainer.gradient_clip={gradient_clip}: both must be > 0"
             )
-        self.recognizer, self.objective, self.optimizer = recognizer, objective, optimizer
+        self.recognizer, self.optimizer = recognizer, optimizer
         self.schedule, self.data, self.validate = schedule, data, validate
         self.health, self.mishaps = health, mishaps
         self.probe = WeightProbe(list(recognizer.parameters()))
         self.checkpoints, self.folder = checkpoints, checkpoints.folder
-        self.header, self.seed = header, seed
-        self.epochs, self.precision, self.gradient_clip = epochs, precision, gradient_clip
+        self.header = header
+        self.epochs, self.gradient_clip = epochs, gradient_clip
         self.validate_every, self.patience = validate_every, patience
         self.log_every, self.checkpoint_minutes = log_every, checkpoint_minutes
         self.num_pairs = num_pairs
@@ -101,12 +94,7 @@ class Trainer:
         self.tracker: Tracker = Bystander()
         self.interrupt = Interrupt()
         self.saved, self.saved_at = True, time.monotonic()
-        self.replica: DistributedDataParallel | None = None
-        if world_size() > 1:
-            # A kernel for one channel has strides that mean nothing, and cost nothing.
-            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
-            # Batch norm sums its statistics over ranks, so that buffers need no broadcast.
-            self.replica = DistributedDataParallel(recognizer, broadcast_buffers=False)
+        self.gradients = Gradients(recognizer, objective, precision, seed)
         # A GPU is given the next update before the last one's numbers are looked at.
         self.waits = self.device.type != "cuda" or not optimizer.defaults.get("fused")
         self.lag = 0 if self.waits else 1
@@ -181,7 +169,7 @@ class Trainer:
                 self._look()
                 if due and not self.stopping:
                     self._validate()
-                else:
+                elif not self.stopping:  # or `fit` does
                     self._checkpoint()
                 began = time.perf_counter()
             if self._finished():
@@ -200,7 +188,8 @@ class Trainer:
         """
         self.recognizer.train()
         before, buffers = deepcopy(self.state), [b.clone() for b in self.recognizer.buffers()]
-        update, outcomes = self._gradients(update, buffers)
+        self.optimizer.zero_grad(set_to_none=True)
+        update, outcomes = self.gradients(update, before.step, self._tell_of_parts)
         sums = totals(outcomes, update, self._wishes())
         gradients = [p.grad for p in self.recognizer.parameters() if p.grad is not None]
         mean = sums["count"].clamp(min=1) / world_size()  # over which ranks' gradients are averaged
@@ -218,56 +207,6 @@ class Trainer:
         numbers = sums | {"bad": bad, "gradient_norm": norm, "weight_norm": weights.norm()}
         numbers["step_norm"] = (self.probe.read() - weights).norm()
         return Step(before, update, outcomes, self.rates[0] * factor, Numbers(numbers))
-
-    def _gradients(
-        self, update: Sequence[Batch], buffers: Sequence[Tensor]
-    ) -> tuple[Sequence[Batch], list[Outcome]]:
-        """Gradients of the sum, not yet divided: the count is known after the last micro-batch."""
-        while True:
-            self.optimizer.zero_grad(set_to_none=True)
-            outcomes: list[Outcome] = []
-            try:
-                for batch in update:
-                    outcomes.append(self._backward(len(outcomes), batch, len(update)))
-                return update, outcomes
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                failed = len(outcomes)
-            # Out here the error is gone, and with it what its traceback kept alive.
-            del outcomes
-            update = self._smaller(update, failed, buffers)
-
-    def _smaller(
-        self, update: Sequence[Batch], failed: int, buffers: Sequence[Tensor]
-    ) -> list[Batch]:
-        """The update again, with the micro-batch that did not fit into memory in two."""
-        smaller = cut(update, failed)
-        for buffer, saved in zip(self.recognizer.buffers(), buffers, strict=True):
-            buffer.copy_(saved)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        self.state.out_of_memory += 1
-        self.tracker.line(
-            f"update {self.state.step + 1}: out of memory on {len(update[failed].ids)} utterances, "
-            f"done in parts of {len(smaller[failed].ids)} and {len(smaller[failed + 1].ids)} "
-            f"(time {self.state.out_of_memory} in this run; the gradient is the same but for batch "
-            "norm, whose statistics are those of a part); a smaller data.batch_seconds avoids it"
-        )
-        return smaller
-
-    def _backward(self, index: int, batch: Batch, count: int) -> Outcome:
-        torch.manual_seed(_dropout_seed(self.seed, self.state.step, index, rank()))
-        replica = self.replica
-        last = replica is None or index == count - 1
-        network = cast(Recognizer, self.recognizer if replica is None else replica)
-        with nullcontext() if last else replica.no_sync():  # type: ignore[union-attr]
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
-            ):
-                outcome = self.objective(network, batch.to(self.device))
-            outcome.nats.backward()  # type: ignore[no-untyped-call]
-        return outcome
 
     def _apply(self, held: Tensor, buffers: Sequence[Tensor]) -> None:
         """Make the update unless it is held; batch norm then forgets what it has seen.
@@ -329,6 +268,15 @@ class Trainer:
                 self.state = step.before
                 self.launched.clear()
             raise
+
+    def _tell_of_parts(self, whole: int, parts: Sequence[int]) -> None:
+        self.state.out_of_memory += 1
+        self.tracker.line(
+            f"update {self.state.step + 1}: out of memory on {whole} utterances, done in parts of "
+            f"{' and '.join(map(str, parts))} (time {self.state.out_of_memory} in this run; the "
+            "gradient is the same but for batch norm, whose statistics are those of a part); a "
+            "smaller data.batch_seconds avoids it"
+        )
 
     def _watch(self, number: int, metrics: dict[str, float], step: Step) -> None:
         """Tell the user, once, if the model does not listen to the audio, and why that may be."""
@@ -418,7 +366,3 @@ class Trainer:
         self.optimizer.load_state_dict(training["optimizer"])
         if self.average is not None:
             self.average.module.load_state_dict(checkpoint["weights"])
-
-
-def _dropout_seed(*place: int) -> int:
-    return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0] >> np.uint64(1))

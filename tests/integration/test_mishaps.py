@@ -233,7 +233,7 @@ def test_a_batch_that_does_not_fit_is_done_in_parts_with_the_same_gradient(
             for name, child in module.named_children():
                 if isinstance(child, MaskedBatchNorm):
                     setattr(module, name, torch.nn.Identity())
-        objective = trainer.objective
+        objective = trainer.gradients.objective
 
         def limited(recognizer: Any, batch: Batch, most: int = most, do: Any = objective) -> Any:
             outcome = do(recognizer, batch)
@@ -242,7 +242,7 @@ def test_a_batch_that_does_not_fit_is_done_in_parts_with_the_same_gradient(
                 raise torch.OutOfMemoryError("out of memory")
             return outcome
 
-        trainer.objective = limited  # type: ignore[assignment]
+        trainer.gradients.objective = limited  # type: ignore[assignment]
         update = next(trainer.data.updates(trainer.data.plan(1)))
         assert len(update[0].ids) == 8
         step = trainer.train_step(update, 0.0)
@@ -259,7 +259,7 @@ def test_an_utterance_that_does_not_fit_alone_is_named(new_trainer: NewTrainer) 
     def never(*_: object) -> None:
         raise torch.OutOfMemoryError("out of memory")
 
-    trainer.objective = never  # type: ignore[assignment]
+    trainer.gradients.objective = never  # type: ignore[assignment]
     with pytest.raises(ValueError, match=r"1 utterances.*\(train-\d+\).*data\.max_seconds"):
         trainer.fit()
 

@@ -80,7 +80,7 @@ def test_accumulation_changes_no_gradient(new_trainer: NewTrainer) -> None:
             weights = new_trainer("again", *options).recognizer.state_dict()
             trainer.recognizer.load_state_dict(weights, strict=False)
             trainer.recognizer.zero_grad()
-            outcome = trainer.objective(trainer.recognizer, doubled[0])
+            outcome = trainer.gradients.objective(trainer.recognizer, doubled[0])
             (outcome.nats / outcome.count).backward()
             gradients.append([p.grad.clone() for p in trainer.recognizer.parameters()])
     whole, direct, cut = gradients
