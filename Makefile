@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint type test test-all data train eval tensorboard parity bench-decoding golden clean
+.PHONY: help install lint type test test-all data train eval tensorboard parity bench-decoding torture fuzz faults golden clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -69,6 +69,15 @@ parity: install .parity_env/.installed  ## Hold our loss against TensorFlow, Ker
 
 bench-decoding: install .peers_env/.installed  ## Our decoder beside others' (needs Python 3.10-3.12, g++, cmake)
 	$(RUN) benchmarks/decoding/run.py $(ARGS)
+
+torture: install  ## Kill real training runs a hundred times and compare their ends, bit by bit
+	$(RUN) scripts/torture.py $(ARGS)
+
+fuzz: install  ## Feed 100,000 damaged and hostile files to the readers
+	$(RUN) scripts/fuzz.py --count 100000 --seed 1 $(ARGS)
+
+faults: install  ## Plant each fault for real, and see what is lost
+	$(RUN) benchmarks/faults.py $(ARGS)
 
 golden: install  ## Rewrite the recorded numbers that tests compare with
 	$(RUN) -m pytest -n auto -m 'not bench' tests --golden

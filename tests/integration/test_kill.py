@@ -1,66 +1,65 @@
 """A run that is killed, really killed, ends like one that was not."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support import REPOSITORY, assert_same, command, metrics, tones_overrides
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+import torch
+from killing import differences, start, wait_for_updates
+from support import REPOSITORY, metrics, tones_overrides
+from torch.utils.tensorboard import SummaryWriter
 
-from asr.core.checkpoint import load_checkpoint
-
-pytestmark = pytest.mark.slow
-OPTIONS = ["experiment=tones", "trainer.epochs=3", "trainer.checkpoint_minutes=0"]
-
-
-def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(folder))
-    events.Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith("time/")]
-    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags}
+from asr.core.checkpoint import load_checkpoint, save_checkpoint
+from asr.training.trainer import Trainer
 
 
-def start(*arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "asr.train", *arguments], cwd=REPOSITORY,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+@pytest.mark.slow
+def test_sigkill_at_bad_moments() -> None:
+    """`make torture` in small."""
+    done = subprocess.run(
+        [sys.executable, "scripts/torture.py", "--kills", "8", "--runs", "2"],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    kills = re.findall(r"^(step|checkpoint|validation|epoch's end) .* (\d+)$", done.stdout, re.M)
+    assert len(kills) == 4 and all(int(count) for _, count in kills), done.stdout
+    assert re.search(r" (\d+) runs, \1 ends bit-identical, 0 not", done.stdout), done.stdout
 
 
-def wait_for_updates(run: subprocess.Popen[bytes], folder: Path, count: int) -> None:
-    until = time.monotonic() + 120
-    path = folder / "metrics.jsonl"
-    while time.monotonic() < until and run.poll() is None:
-        if path.exists() and path.read_bytes().count(b"\n") >= count:
-            return
-        time.sleep(0.002)
+def test_every_difference_is_seen(new_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    """What torture compares: a bit of one weight, a number, a point twice, a file left over."""
+    whole, other = tmp_path / "whole", tmp_path / "other"
+    assert new_trainer("whole", "trainer.epochs=1", "run=whole").fit() == 0
+    shutil.copytree(whole, other)
+    assert differences(whole, other) == []
+
+    content = load_checkpoint(other / "last.pt")
+    name, weight = next(iter(content["training"]["weights"].items()))
+    weight.view(-1)[0] = torch.nextafter(weight.view(-1)[0], torch.tensor(torch.inf))
+    save_checkpoint(other / "last.pt", content)
+    (other / "best.pt.part").touch()
+    lines = (other / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (other / "metrics.jsonl").write_text("".join(lines[:-1]))
+    with SummaryWriter(str(other)) as writer:  # it purges nothing
+        writer.add_scalar("validation/wer", 0.5, 20)
+        writer.add_text("validation/pairs", "again", 20)
+
+    files, weights, numbers, *points = differences(whole, other)
+    assert "best.pt.part" in files
+    assert name in weights
+    assert "metrics.jsonl" in numbers and "became None" in numbers
+    assert [point.split(":")[0] for point in points] == [
+        "TensorBoard, validation/pairs/text_summary", "TensorBoard, validation/wer",
+    ]  # fmt: skip
 
 
-def test_sigkill_at_any_moment(tones: Path, tmp_path: Path) -> None:
-    options = [*tones_overrides(tones, tmp_path), *OPTIONS]
-    assert command("train", *options, "run=whole").returncode == 0
-    rng = np.random.default_rng(7)
-    for count in (1, 6, 13, 20):
-        run = start(*options, "run=killed")
-        wait_for_updates(run, tmp_path / "killed", count)
-        time.sleep(rng.uniform(0, 0.1))
-        run.send_signal(signal.SIGKILL)
-        run.communicate()
-        assert run.returncode == -signal.SIGKILL, "the run ended before it was killed"
-    assert command("train", *options, "run=killed").returncode == 0
-    assert metrics(tmp_path / "whole") == metrics(tmp_path / "killed")
-    assert curves(tmp_path / "whole") == curves(tmp_path / "killed")
-    whole, killed = (load_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "killed"))
-    for content in (whole, killed):
-        content["config"].pop("run")
-    assert_same(whole, killed)
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_saves_and_says_how_to_go_on(
     number: signal.Signals, code: int, tones: Path, tmp_path: Path
