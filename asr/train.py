@@ -6,6 +6,7 @@ python -m asr.train 'data.train=[mine.jsonl]' 'data.dev=[dev.jsonl]' init_from=r
 torchrun --nproc-per-node=8 -m asr.train ...        # the same run on 8 GPUs, or 8 processes
 """
 
+import os
 import shlex
 import sys
 
@@ -30,7 +31,7 @@ def main(config: DictConfig) -> None:
     experiment = None if experiment in (None, "null") else experiment
     name = config.run or run_name(plain_config(config), experiment)
     device = choose_device(config.device, config.threads)
-    with process_group(device):
+    with process_group(device, patience=4 * config.data.worker_timeout):
         # One process speaks for all.
         say = Console(soft_wrap=True, highlight=False, markup=False, quiet=not is_main()).print
         trainer = assemble(config, name, device, say)
@@ -40,7 +41,9 @@ def main(config: DictConfig) -> None:
         say(f"done      {state.step} updates, {state.epoch} epochs, best dev WER "
             f"{100 * state.best_wer:.2f} %: {trainer.folder}/best.pt")  # fmt: skip
     else:
-        say(f"resume    python -m asr.train {shlex.join(sys.argv[1:])}")
+        several = f"torchrun --nproc-per-node={os.environ.get('LOCAL_WORLD_SIZE', '1')}"
+        start = several if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "python"
+        say(f"resume    {start} -m asr.train {shlex.join(sys.argv[1:])}")
         sys.exit(code)
 
 

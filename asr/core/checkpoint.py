@@ -7,6 +7,7 @@ meaning. torch.load does not compare these checksums; `load_checkpoint` does: 50
 0.4 to 0.8 s instead of 0.3 (from the page cache, on one core).
 """
 
+import errno
 import os
 import struct
 import sys
@@ -59,11 +60,20 @@ def save_checkpoint(path: str | os.PathLike[str], content: dict[str, Any]) -> No
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Put on disk which names a folder holds: a rename is there to stay only then."""
+    folder = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the rename itself is on disk only now
+        os.fsync(folder)
     finally:
         os.close(folder)
+
+
+class UnusableError(ValueError):
+    """What a checkpoint's file holds is at fault; another checkpoint may serve."""
 
 
 class _Sink:
@@ -104,8 +114,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     file has bytes, and about 500 MB for its bookkeeping.
 
     Raises:
-        ValueError: there is none, it is damaged, or it is a checkpoint of another program; it
-            holds something other than tensors and plain data, which could run code.
+        UnusableError: it is damaged, or a checkpoint of another program; it holds something other
+            than tensors and plain data, which could run code.
+        ValueError: there is none, it may not be read, or a newer version of the program wrote it.
     """
     path = Path(path)
     if not path.is_file():
@@ -114,12 +125,16 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         with path.open("rb") as file:
             content = _read(file)
     except NotPlainError as error:
-        raise ValueError(
+        raise UnusableError(
             f"{path}: not loaded, because it holds more than tensors and plain data, which could "
             f"run code ({error})"
         ) from None
+    except MemoryError:
+        raise ValueError(f"{path}: there is not enough memory to read it") from None
     except Exception as error:  # parsers of a damaged file raise anything
-        raise ValueError(
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise ValueError(f"{path}: {error.strerror}; it cannot be read now") from None
+        raise UnusableError(
             f"{path}: damaged or not a checkpoint; use another checkpoint of the run "
             f"({str(error) or type(error).__name__:.200})"
         ) from None
@@ -196,13 +211,13 @@ def _check(content: Any, path: Path) -> None:
         keys = (
             sorted(map(str, content))[:5] if isinstance(content, dict) else type(content).__name__
         )
-        raise ValueError(
+        raise UnusableError(
             f"{path}: a checkpoint of another kind (it holds {keys!r:.200}); this program reads "
             "those that `python -m asr.train` writes"
         )
     version = content.get("version")
     if type(version) is not int or version < 1:
-        raise ValueError(
+        raise UnusableError(
             f"{path}: damaged: its version is {version!r:.40}; use another checkpoint of the run"
         )
     if version > VERSION:
@@ -212,7 +227,7 @@ def _check(content: Any, path: Path) -> None:
         )
     wrong = [k for k, kind in _NEEDED.items() if not isinstance(content.get(k), kind)]
     if wrong:
-        raise ValueError(
+        raise UnusableError(
             f"{path}: incomplete: it holds no {', '.join(wrong)}, or of a wrong type; use another "
             "checkpoint of the run"
         )

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-_PATIENCE = timedelta(minutes=15)  # how long a rank waits for another, that may be validating
+_PATIENCE = 900.0  # seconds
+_LOST = ("closed by peer", "reset by peer", "broken pipe", "timed out", "remote process exited")
 
 
 def rank() -> int:
@@ -41,44 +42,51 @@ def local_rank() -> int:
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[None]:
+def process_group(device: torch.device, patience: float = 0.0) -> Iterator[None]:
     """Join the processes that `torchrun` started, if it did, while the block runs.
 
+    patience: seconds that a rank waits for another; a quarter of an hour at least.
+
     Raises:
-        ValueError: another process was lost on the way; its own message tells why.
+        ValueError: another process was lost on the way, whose own message tells why; or they
+            cannot talk to each other.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    store, own_rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+    try:
+        _join("nccl" if device.type == "cuda" else "gloo", max(patience, _PATIENCE))
+        yield
+        dist.barrier()  # gloo aborts a process whose peers leave while it still closes connections
+    except RuntimeError as error:  # gloo's and nccl's errors are no class of their own
+        message = str(error)
+        if any(sign in message.lower() for sign in _LOST):
+            raise ValueError(
+                f"rank {os.environ['RANK']} stops, because another process of this job died or is "
+                f"out of reach; its own message tells why ({message.splitlines()[0]})"
+            ) from None
+        if isinstance(error, dist.DistError) or "gloo" in message.lower():
+            raise ValueError(
+                f"rank {os.environ['RANK']}: the processes of this job cannot talk to each other: "
+                f"{message}\nSee docs/clusters.md"
+            ) from None
+        raise
+    dist.destroy_process_group()
+
+
+def _join(backend: str, patience: float) -> None:
+    timeout = timedelta(seconds=patience)
+    store, own_rank, size = next(rendezvous("env://", timeout=timeout))
     # `torchrun` keeps its store when it starts all processes again; without names of their own
     # they would find the addresses of those that died.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
+        backend,
         store=PrefixStore(f"attempt-{attempt}", store),
         rank=own_rank,
         world_size=size,
-        timeout=_PATIENCE,
+        timeout=timeout,
     )
-    try:
-        yield
-    except RuntimeError as error:  # gloo's and nccl's errors are no class of their own
-        if not _is_lost_peer(error):
-            raise
-        raise ValueError(
-            f"rank {own_rank} stops, because another process of this job died or is out of reach; "
-            f"the messages above tell of it first ({str(error).splitlines()[0]})"
-        ) from None
-    dist.barrier()  # gloo aborts a process whose peers leave while it still closes connections
-    dist.destroy_process_group()
-
-
-def _is_lost_peer(error: RuntimeError) -> bool:
-    signs = ("gloo", "nccl", "connection closed by peer", "connection reset", "broken pipe")
-    return isinstance(error, dist.DistError) or any(s in str(error).lower() for s in signs)
 
 
 def add_up(values: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -78,10 +78,17 @@ class TrainingData:
             for batch in batches
         ]
 
-    def updates(self, plan: Sequence[Update], start: int = 0) -> Iterator[list[Batch]]:
+    def updates(
+        self,
+        plan: Sequence[Update],
+        start: int = 0,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[list[Batch]]:
         """The micro-batches of each update of a plan, from update `start` on: O(1) to get there.
 
         Utterances that cannot be read are left out, and named in their batch.
+
+        stop: asked while loader processes give nothing; if it says so, there are no more updates.
 
         Raises:
             ValueError: workers failed several times, as in `load_batches`.
@@ -94,9 +101,13 @@ class TrainingData:
             self.pin_memory,
             self.worker_timeout,
             strict=False,
+            stop=stop,
         )
         for update in rest:
-            yield list(islice(batches, len(update)))
+            parts = list(islice(batches, len(update)))
+            if len(parts) < len(update):
+                return
+            yield parts
 
 
 def evaluation_plan(
@@ -122,12 +133,14 @@ def load_batches(
     pin_memory: bool = False,
     worker_timeout: float = 300.0,
     strict: bool = True,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Batch]:
     """Read planned batches in their order, ahead of time if there are workers.
 
     A worker that dies, or gives nothing for `worker_timeout` seconds, is replaced with all others
     and its batch read again.
 
+    stop: asked while workers give nothing; if it says so, there are no more batches.
     strict: else utterances that cannot be read are left out, and named in the batch.
 
     Raises:
@@ -142,21 +155,28 @@ def load_batches(
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
             while done < len(plan):
-                batch = _next(batches, worker_timeout)
+                batch = _next(batches, worker_timeout if workers else None, stop)
+                if batch is None:
+                    return
                 if strict and batch.unreadable:
                     raise ValueError(batch.unreadable[0][1])
                 yield batch
                 done, failures = done + 1, 0
         except _WorkerError as error:
-            _kill_workers(batches)
             failures += 1
             names = ", ".join(dataset.manifest[d.index].id for d in plan[done])
             if failures == _TRIES:
-                raise ValueError(
+                raise LoaderError(
                     f"{error}, {failures} times at the same batch ({names}). Look at these files "
                     "and the disk they are on, at memory (dmesg), or set data.workers=0"
                 ) from None
             _log.warning("%s; starting others at the batch of %s", error, names)
+        finally:
+            _kill_workers(batches)
+
+
+class LoaderError(ValueError):
+    """Loader processes failed on the same batch again and again."""
 
 
 class _WorkerError(Exception):
@@ -177,20 +197,27 @@ def _loader(
     )
 
 
-def _next(batches: Iterator[Batch], limit: float) -> Batch:
-    """The next batch; torch looks after its workers only as often as it runs out of patience."""
+def _next(batches: Iterator[Batch], limit: float | None, stop: Callable[[], bool]) -> Batch | None:
+    """The next batch; torch looks after its workers only as often as it runs out of patience.
+
+    limit: seconds; None: there are no workers.
+    """
     began = time.monotonic()
     while True:
         try:
             return next(batches)
         except (OSError, EOFError):  # on the way from a process that is no more
+            if limit is None:
+                raise
             raise _WorkerError(_DIED) from None
         except RuntimeError as error:
             message = str(error)
-            if message.startswith("DataLoader worker"):
+            if message.startswith("DataLoader worker") or "shared memory" in message:
                 raise _WorkerError(_DIED) from None
-            if not message.startswith("DataLoader timed out"):
+            if limit is None or not message.startswith("DataLoader timed out"):
                 raise
+            if stop():
+                return None
             if time.monotonic() - began > limit:
                 raise _WorkerError(
                     f"a loader process gave nothing for data.worker_timeout={limit:g} seconds"
@@ -201,6 +228,7 @@ def _kill_workers(batches: Iterator[Batch]) -> None:
     """At once: those that hang would not listen, and the program would wait for them at its end."""
     for worker in getattr(batches, "_workers", []):
         worker.kill()
+        worker.join(_POLL_SECONDS)  # one that waits for a dead disk does not even die
 
 
 def _start_worker(_: int) -> None:

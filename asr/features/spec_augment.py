@@ -65,7 +65,10 @@ class SpecAugment(nn.Module):
                 "SpecAugment in training mode needs each utterance's seed; pass seeds, or call "
                 ".eval() first"
             )
-        draws = self._draws(seeds).to(features.values.device)  # (B, masks, 2)
+        draws = self._draws(seeds)  # (B, masks, 2)
+        if features.values.is_cuda:  # from pinned memory, else the copy waits for what went before
+            draws = draws.pin_memory()
+        draws = draws.to(features.values.device, non_blocking=True)
         bands, stretches = draws[:, : self.frequency_masks], draws[:, self.frequency_masks :]
         frames, width = features.values.shape[1:]
         num_features = torch.full_like(features.lengths, width)

@@ -77,14 +77,16 @@ class MaskedBatchNorm(nn.Module):
         inner = values.shape[2:-1].numel()
         own = (x.lengths.sum() * inner).to(values.dtype)
         total, count = summed(torch.cat([values.sum(axes), own[None]])).tensor_split([-1])
-        count = count.clamp(min=1)  # (1,)
+        momentum = self.momentum * (count > 0)  # (1,): of nothing there is nothing to learn
+        count = count.clamp(min=1)
         mean = total / count
         centred = (values - mean) * mask
         variance = summed(centred.square().sum(axes)) / count
         with torch.no_grad():
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            momentum = momentum.to(self.running_mean.dtype)
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
             unbiased = variance * (count / (count - 1).clamp(min=1))
-            self.running_variance.lerp_(unbiased.to(self.running_mean.dtype), self.momentum)
+            self.running_variance.lerp_(unbiased.to(self.running_mean.dtype), momentum)
         scale = self.weight * torch.rsqrt(variance + self.epsilon)
         return Padded(torch.addcmul(self.bias * mask, centred, scale), x.lengths)
 

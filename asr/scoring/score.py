@@ -192,7 +192,7 @@ def _reports(
         reports[name] = Report(
             name=dataset.manifest.name,
             utterances=tuple(scored[i] for i in range(len(dataset))),
-            loss=nats / max(count, 1),
+            loss=nats / count if count else math.nan,
             outside=sum(part.outside for part in parts),
             unreadable=tuple(unreadable[i] for i in sorted(unreadable)),
             compute_seconds=max(others),

@@ -3,6 +3,7 @@
 import hashlib
 import platform
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,14 @@ def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
         "versions": _versions(),
         "data": _data_digest(train),
     }
+    _agree(0 if last is None else last["training"]["state"]["step"], header, folder)
     trainer = _trainer(config, recognizer, train, weights, fit, dev, checkpoints, header, trusted)
     if last is not None:
         trainer.restore(last)
         _warn_of_changes(header, last, say)
-    _agree(trainer.state.step, header, folder)
     if is_main():
-        write_config(folder, plain)
+        with nullcontext() if last is None else suppress(OSError):  # full: the old one will do
+            write_config(folder, plain)
     _announce(trainer, train, dev, last is not None, say)
     return trainer
 

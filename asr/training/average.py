@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asr.recognizer.recognizer import Recognizer
 
@@ -25,6 +25,9 @@ class Average:
             )
         self.decay = decay
         self.module = deepcopy(recognizer).requires_grad_(False)
+        for part in self.module.modules():
+            if isinstance(part, nn.RNNBase):
+                part.flatten_parameters()  # a copy's are apart, which costs a GPU time and memory
 
     @torch.no_grad()
     def update(self, recognizer: Recognizer, step: int, held: Tensor | None = None) -> None:

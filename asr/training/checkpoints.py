@@ -8,11 +8,10 @@ step-120.pt ...           like last.pt, kept for good
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from asr.core.checkpoint import load_checkpoint, save_checkpoint
+from asr.core.checkpoint import UnusableError, load_checkpoint, save_checkpoint, sync_folder
 from asr.core.distributed import is_main
 
 
@@ -33,35 +32,37 @@ class Checkpoints:
         self.folder, self.keep_best, self.keep_every = folder, keep_best, keep_every
         older = [folder / f"last-{age}.pt" for age in range(1, keep_last)]
         self.last = [folder / "last.pt", *older]
-        self._unsaved: list[tuple[Path, dict[str, Any]]] = []
+        self._unsaved: dict[Path, dict[str, Any]] = {}
+        self._damaged: list[Path] = []
 
     def load(self, say: Callable[[str], None]) -> dict[str, Any] | None:
         """The newest checkpoint that is whole; None in a new run.
 
-        A damaged one is set aside under another name, and the user told.
+        What is damaged is told of, and set aside as `*.damaged` when the next one is written.
 
         Raises:
             ValueError: there are checkpoints, but not one that can be read.
         """
-        there = [path for path in self._all_last() if path.exists()]
-        for path in there:
+        self._damaged = []
+        for path in self._newest_first():
             try:
                 return load_checkpoint(path)
-            except ValueError as error:
+            except UnusableError as error:
                 say(f"warning: {error}")
-                if is_main():  # else it would be kept in the place of one that is whole
-                    path.replace(path.with_name(path.name + ".damaged"))
-        if not there:
+                self._damaged.append(path)
+        if not self._damaged:
             return None
         raise ValueError(
-            f"{self.folder}: none of its checkpoints can be read ({', '.join(map(str, there))}; "
-            "now called *.damaged); restore one from a copy, or take another run= to begin anew"
+            f"{self.folder}: none of its checkpoints can be read "
+            f"({', '.join(path.name for path in self._damaged)}); restore one from a copy, or take "
+            "another run= to begin anew"
         )
 
-    def _all_last(self) -> list[Path]:
-        """Also those that an earlier start kept, the newest first."""
-        older = sorted(self.folder.glob("last-*.pt"), key=lambda p: (len(p.name), p.name))
-        return [self.last[0], *older]
+    def _newest_first(self) -> list[Path]:
+        """All that a run can go on from, also those that an earlier start kept."""
+        older = sorted(self.folder.glob("last-*.pt"), key=_number)
+        for_good = sorted(self.folder.glob("step-*.pt"), key=_number, reverse=True)
+        return [path for path in (self.last[0], *older, *for_good) if path.exists()]
 
     def due(self, step: int) -> bool:
         """Whether the checkpoint at an update is one that is kept for good."""
@@ -75,19 +76,23 @@ class Checkpoints:
         """
         if not is_main():
             return
-        while self._unsaved:  # what `content` tells of must be there
-            save_checkpoint(*self._unsaved[0])
-            self._unsaved.pop(0)
+        for path in list(self._unsaved):  # what `content` tells of must be there
+            save_checkpoint(path, self._unsaved[path])
+            del self._unsaved[path]
         # A kill between any two of these lines leaves the one before, from which all is done again.
         new = self.folder / "next.pt"
         save_checkpoint(new, content)
         if self.due(step):
             _name_too(new, self.folder / f"step-{step}.pt")
+        for path in self._damaged:  # else one would take the place of one that is whole
+            path.replace(path.with_name(path.name + ".damaged"))
+        self._damaged = []
         if self.last[0].exists():
             for newer, older in reversed(list(zip(self.last, self.last[1:], strict=False))):
                 if newer.exists():
                     newer.replace(older)
         new.replace(self.last[0])
+        sync_folder(self.folder)
 
     def save_best(
         self, step: int, content: dict[str, Any], best: Sequence[tuple[float, int]]
@@ -101,19 +106,28 @@ class Checkpoints:
         """
         if not is_main():
             return
+        kept = {f"best-{step}.pt" for _, step in best} | {"best.pt"}
         names = [f"best-{step}.pt"] if self.keep_best > 1 else []
         names += ["best.pt"] if step == best[0][1] else []
+        waiting = {path: c for path, c in self._unsaved.items() if path.name in kept}
+        self._unsaved = waiting | {self.folder / name: content for name in names}
         try:
             for name in names:
                 save_checkpoint(self.folder / name, content)
+                del self._unsaved[self.folder / name]
         except OSError:
-            copy = deepcopy(content)
-            self._unsaved += [(self.folder / name, copy) for name in names]
+            weights = {k: v.to("cpu", copy=True) for k, v in content["weights"].items()}
+            copy = content | {"weights": weights}  # training goes on
+            self._unsaved = {p: copy if c is content else c for p, c in self._unsaved.items()}
             raise
-        kept = {f"best-{step}.pt" for _, step in best}
         for path in self.folder.glob("best-*.pt"):
             if path.name not in kept:
                 path.unlink()
+
+
+def _number(path: Path) -> int:
+    digits = path.stem.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _name_too(path: Path, name: Path) -> None:
@@ -122,4 +136,6 @@ def _name_too(path: Path, name: Path) -> None:
     try:
         os.link(path, name)
     except OSError:
-        shutil.copyfile(path, name)
+        temporary = name.with_name(name.name + ".part")
+        shutil.copyfile(path, temporary)
+        temporary.replace(name)

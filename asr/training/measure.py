@@ -31,9 +31,11 @@ def totals(
         **wishes,
     }
     on_device = _stack(sums.values())
-    on_host = torch.tensor([float(n) for n in known.values()], dtype=on_device.dtype).to(
-        on_device.device
-    )
+    on_host = torch.tensor(
+        [float(number) for number in known.values()],
+        dtype=on_device.dtype,
+        pin_memory=on_device.is_cuda,  # else the copy would wait for all that went before
+    ).to(on_device.device, non_blocking=True)
     vector = add_up(torch.cat([on_device, on_host]))
     return dict(zip([*sums, *known], vector.unbind(), strict=True))
 
@@ -53,10 +55,11 @@ class Numbers:
         self._values = _stack(numbers.values())
         self._arrival: torch.cuda.Event | None = None
         if self._values.is_cuda:
+            stream = torch.cuda.current_stream(self._values.device)
             host = torch.empty_like(self._values, device="cpu", pin_memory=True)
             self._values = host.copy_(self._values, non_blocking=True)
             self._arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._arrival.record()
+            self._arrival.record(stream)
 
     def read(self) -> dict[str, float]:
         """The numbers by their names."""

@@ -2,13 +2,18 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from asr.core.distributed import exchange
 from asr.data.batch import Batch
+from asr.scoring.score import Report
 from asr.training.measure import Step
 from asr.training.state import TrainState
 
+_REMEDY = (
+    "Look at the disk, or check the corpus with `python -m asr.check`; the same command goes on "
+    "from here"
+)
 _NAMED = 5  # unreadable utterances of an update that are named on the terminal
 
 
@@ -51,16 +56,37 @@ class Mishaps:
         more = f"\n  and {len(messages) - _NAMED} more" if len(messages) > _NAMED else ""
         shown = "".join(f"\n  {message}" for message in messages[:_NAMED])
         say(f"update {step.before.step + 1} goes without {len(messages)}:{shown}{more}")
-        total = sum(state.unreadable.values())
-        planned = self.size * (step.before.epoch + 1)
-        if total > self.max_unreadable * planned:
-            counts = ", ".join(f"{n} x {why}" for why, n in sorted(state.unreadable.items()))
+        epoch = step.before.epoch
+        before = state.lost_in_epoch[1] if state.lost_in_epoch[0] == epoch else 0
+        state.lost_in_epoch = (epoch, before + len(messages))
+        if before + len(messages) > self.max_unreadable * self.size:
             raise TooMuchError(
-                f"{total} utterances could not be read ({counts}), more than "
-                f"data.max_unreadable={self.max_unreadable:g} of the {planned} of "
-                f"{step.before.epoch + 1} epochs; the last: {messages[-1]}. Look at the disk, or "
-                "check the corpus with `python -m asr.check`; the same command goes on from here"
+                f"{before + len(messages)} utterances of this epoch could not be read "
+                f"({_counted(state.unreadable)} so far), more than data.max_unreadable="
+                f"{self.max_unreadable:g} of {self.size}; the last: {messages[-1]}. {_REMEDY}"
             )
+
+    def unheard(self, report: Report, say: Callable[[str], None]) -> None:
+        """Name the utterances of a validation that could not be read.
+
+        Raises:
+            TooMuchError: they are more than the share that may be, so that its result means little.
+        """
+        if not report.unreadable:
+            return
+        counts: dict[str, int] = {}
+        for why in report.unreadable:
+            counts[reason_of(why)] = counts.get(reason_of(why), 0) + 1
+        about = (
+            f"{len(report.unreadable)} utterances of {report.name} could not be read "
+            f"({_counted(counts)}), such as {report.unreadable[0]}"
+        )
+        if len(report.unreadable) > self.max_unreadable * len(report.utterances):
+            raise TooMuchError(
+                f"{about}, more than data.max_unreadable={self.max_unreadable:g} of "
+                f"{len(report.utterances)}. {_REMEDY}"
+            )
+        say(f"validation: {about}; they count as not heard at all")
 
     def non_finite(self, state: TrainState, step: Step, say: Callable[[str], None]) -> None:
         """Name the utterances of an update that was not made.
@@ -87,6 +113,10 @@ class Mishaps:
                 f"{why}. The last checkpoint holds the last good state. Lower optimizer.lr, "
                 "raise schedule.warmup_steps, or look at the utterances named above"
             )
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} x {why}" for why, count in sorted(reasons.items()))
 
 
 def reason_of(message: str) -> str:

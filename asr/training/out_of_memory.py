@@ -15,7 +15,13 @@ ADVICE = (
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory was refused; torch has a class for it on GPUs only."""
-    signs = ("can't allocate memory", "bad_alloc", "not enough memory", "out of memory")
+    signs = (
+        "can't allocate memory",
+        "bad_alloc",
+        "not enough memory",
+        "out of memory",
+        "ALLOC_FAILED",
+    )
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or (isinstance(error, RuntimeError) and any(s in str(error) for s in signs))
 

@@ -13,6 +13,7 @@ class TrainState:
     stale: validations since then.
     skipped: updates in a row that were not made because a loss or gradient was not finite.
     unreadable: utterances that could not be read so far, counted by reason.
+    lost_in_epoch: an epoch, and how many of them are of it.
     out_of_memory: batches that had to be done in parts.
     diagnosed: whether the user was told that the model is stuck.
     """
@@ -25,6 +26,7 @@ class TrainState:
     stale: int = 0
     skipped: int = 0
     unreadable: dict[str, int] = field(default_factory=dict)
+    lost_in_epoch: tuple[int, int] = (0, 0)
     out_of_memory: int = 0
     diagnosed: bool = False
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -171,23 +172,32 @@ def _cut_back(path: Path, step: int, validated: int) -> list[Point]:
     """
     if not path.exists():
         return []
-    kept, last = [], []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    kept: list[bytes] = []
+    last: list[Point] = []
+    for line in path.read_bytes().splitlines(keepends=True):
         try:
             fields = json.loads(line)
-            if 0 < fields["step"] <= (validated if "validation/wer" in fields else step):
+            number = fields.pop("step")
+            if 0 < number <= (validated if "validation/wer" in fields else step):
                 kept.append(line)
-                if fields.pop("step") == step:
-                    texts = {k: _paragraphs(v) for k, v in fields.items() if isinstance(v, str)}
-                    values = {k: math.nan if v is None else v for k, v in fields.items()}
-                    numbers = {k: v for k, v in values.items() if k not in texts}
-                    last.append(Point(step, numbers, texts))
-        except (ValueError, KeyError):
-            break
+                if number == step:
+                    last.append(_point(step, fields))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            break  # half a line, or what a failing power supply made of it
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text("".join(kept), encoding="utf-8")
+    with temporary.open("wb") as file:
+        file.write(b"".join(kept))
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
     return last
+
+
+def _point(step: int, fields: Mapping[str, Any]) -> Point:
+    """A line of metrics.jsonl as a point of the curves."""
+    texts = {k: _paragraphs(v) for k, v in fields.items() if isinstance(v, str)}
+    numbers = {k: math.nan if v is None else v for k, v in fields.items() if k not in texts}
+    return Point(step, numbers, texts)
 
 
 class Bystander(Tracker):

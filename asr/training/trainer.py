@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from torch.optim import Optimizer
 
 from asr.core.distributed import exchange, is_main, world_size
 from asr.data.batch import Batch
-from asr.data.loader import TrainingData
+from asr.data.loader import LoaderError, TrainingData
 from asr.objective.base import Objective
 from asr.recognizer.recognizer import Recognizer
 from asr.scoring.score import Report, ScoringStoppedError
@@ -32,6 +33,7 @@ from asr.training.health import Health, WeightProbe
 from asr.training.interrupt import Interrupt
 from asr.training.measure import Numbers, Step, totals
 from asr.training.mishaps import Mishaps, TooMuchError
+from asr.training.out_of_memory import ADVICE, is_out_of_memory
 from asr.training.schedule import Schedule
 from asr.training.state import TrainState
 from asr.training.tracker import Bystander, Tracker
@@ -73,6 +75,11 @@ class Trainer:
         checkpoint_minutes: float,
         num_pairs: int,
     ) -> None:
+        for name, value in (("validate_every", validate_every), ("patience", patience),
+                            ("log_every", log_every), ("checkpoint_minutes", checkpoint_minutes),
+                            ("num_pairs", num_pairs)):  # fmt: skip
+            if value < 0:
+                raise ValueError(f"trainer.{name}={value} must be at least 0")
         if epochs < 1 or gradient_clip <= 0:
             raise ValueError(
                 f"trainer.epochs={epochs}, trainer.gradient_clip={gradient_clip}: both must be > 0"
@@ -90,10 +97,11 @@ class Trainer:
         self.device = next(recognizer.parameters()).device
         self.average = Average(recognizer, average_decay) if average_decay else None
         self.rates = [group["lr"] for group in optimizer.param_groups]
+        _begin_momentum(optimizer)
         self.state = TrainState()
         self.tracker: Tracker = Bystander()
         self.interrupt = Interrupt()
-        self.saved, self.saved_at = True, time.monotonic()
+        self.saved, self.saved_step, self.saved_at = True, 0, time.monotonic()
         self.gradients = Gradients(recognizer, objective, precision, seed)
         # A GPU is given the next update before the last one's numbers are looked at.
         self.waits = self.device.type != "cuda" or not optimizer.defaults.get("fused")
@@ -117,20 +125,22 @@ class Trainer:
                     self._run_epoch()
             except ScoringStoppedError:
                 self.stopping = True
-            except TooMuchError:
+            except (TooMuchError, LoaderError):
                 with suppress(TooMuchError):
                     self._look()
                 self._checkpoint()
                 raise
-            if self.stopping and self._checkpoint():
+            if self.stopping:
+                self._checkpoint()
                 self.tracker.line(
-                    f"stopped after update {self.state.step}, nothing lost; "
-                    "the same command goes on from here"
+                    f"stopped after update {self.state.step}, "
+                    + ("nothing lost; " if self.saved else "which could not be saved; ")
+                    + f"the same command goes on from update {self.saved_step}"
                 )
-            if not self.stopping and not self.saved:
+            elif not all(exchange(self.saved)):
                 raise ValueError(
                     f"{self.folder}: training is done, but its end could not be saved (see above); "
-                    "make room, and the same command goes on from the last checkpoint"
+                    f"make room, and the same command goes on from update {self.saved_step}"
                 )
         return max(exchange(self.interrupt.exit_code)) if self.stopping else 0
 
@@ -156,7 +166,9 @@ class Trainer:
             return
         plan = self.data.plan(self.state.epoch)
         began = time.perf_counter()
-        for update in self.data.updates(plan, self.state.batch):
+        # Where several ranks train, one that stops by itself would leave the others waiting.
+        stop = partial(bool, self.interrupt) if world_size() == 1 else lambda: False
+        for update in self.data.updates(plan, self.state.batch, stop):
             step = self.train_step(update, self.state.epoch + self.state.batch / len(plan))
             self.launched.append((step, len(plan), time.perf_counter() - began))
             began = time.perf_counter()
@@ -168,12 +180,15 @@ class Trainer:
             if due or self.stopping or self.saving or self.checkpoints.due(self.state.step):
                 self._look()
                 if due and not self.stopping:
+                    if self.saving:  # a validation may take long
+                        self._checkpoint()
                     self._validate()
                 elif not self.stopping:  # or `fit` does
                     self._checkpoint()
                 began = time.perf_counter()
             if self._finished():
-                break
+                return
+        self.stopping |= self.state.batch > 0  # before the epoch's end, and not for an update
 
     # --- one update -------------------------------------------------------------------------
 
@@ -265,7 +280,10 @@ class Trainer:
             self.mishaps.non_finite(self.state, step, self.tracker.line)
         except TooMuchError:
             if self.mishaps.stops:  # nothing was made since, so this is where weights stand
-                self.state = step.before
+                before = step.before
+                self.state = replace(
+                    self.state, epoch=before.epoch, batch=before.batch, step=before.step
+                )
                 self.launched.clear()
             raise
 
@@ -274,8 +292,8 @@ class Trainer:
         self.tracker.line(
             f"update {self.state.step + 1}: out of memory on {whole} utterances, done in parts of "
             f"{' and '.join(map(str, parts))} (time {self.state.out_of_memory} in this run; the "
-            "gradient is the same but for batch norm, whose statistics are those of a part); a "
-            "smaller data.batch_seconds avoids it"
+            "gradient is the same but for dropout's draws and batch norm, whose statistics are "
+            "those of a part); a smaller data.batch_seconds avoids it"
         )
 
     def _watch(self, number: int, metrics: dict[str, float], step: Step) -> None:
@@ -303,7 +321,13 @@ class Trainer:
             if self.interrupt:
                 raise ScoringStoppedError
 
-        report = self.validate(self.shipped, progress)
+        try:
+            report = self.validate(self.shipped, progress)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ValueError(f"out of memory in a validation: {ADVICE}") from None
+        self.mishaps.unheard(report, self.tracker.line)
         state, wer = self.state, report.words.rate
         better = wer < state.best_wer
         state.validated = state.step
@@ -316,13 +340,14 @@ class Trainer:
             self._try("weights", lambda: self.checkpoints.save_best(state.step, content, kept))
         self._checkpoint()
 
-    def _checkpoint(self) -> bool:
-        """Save; whether that went well. Training goes on without, for the disk may be mended."""
+    def _checkpoint(self) -> None:
+        """Save, or say that it failed: training goes on without, for the disk may be mended."""
         self.saving = False
         self.saved_at = time.monotonic()
         # What the checkpoint says is done must be on the curves, so these come first.
         self.saved = self._try("curves", self.tracker.flush) and self._try("checkpoint", self.save)
-        return self.saved
+        if self.saved:
+            self.saved_step = self.state.step
 
     def _try(self, what: str, write: Callable[[], None]) -> bool:
         try:
@@ -330,8 +355,7 @@ class Trainer:
         except OSError as error:
             self.tracker.line(
                 f"warning: after update {self.state.step} the {what} could not be written to "
-                f"{self.folder} ({error.strerror or error}); the last checkpoint is as it was, and "
-                "the next one is tried in time: make room"
+                f"{self.folder} ({error.strerror or error}); the last checkpoint is as it was"
             )
             return False
         return True
@@ -362,7 +386,19 @@ class Trainer:
         """Go on from a checkpoint that `save` wrote."""
         training = checkpoint["training"]
         self.state = TrainState(**training["state"])
+        self.saved_step = self.state.step
         self.recognizer.load_state_dict(training["weights"])
         self.optimizer.load_state_dict(training["optimizer"])
         if self.average is not None:
             self.average.module.load_state_dict(checkpoint["weights"])
+
+
+def _begin_momentum(optimizer: Optimizer) -> None:
+    """Momentum from zero, which gives the same first step.
+
+    Torch's fused SGD begins it with whatever memory holds if its first update is held back.
+    """
+    for group in optimizer.param_groups:
+        if isinstance(optimizer, torch.optim.SGD) and group["momentum"] and not group["dampening"]:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

@@ -237,4 +237,6 @@ def choose_device(name: str, threads: int | None = None) -> torch.device:
     device = torch.device(kind)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device={name}: there are only {torch.cuda.device_count()} GPUs here")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # for what asks for the present one: streams, events, nccl
     return device

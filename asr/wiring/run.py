@@ -131,7 +131,9 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     """The resolved configuration, for people to read."""
     folder.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    temporary = folder / "config.yaml.part"
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(folder / "config.yaml")
 
 
 def _is_free(key: str) -> bool:

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,9 @@ def before_update(trainer: Trainer, number: int, act: Callable[[list[Batch]], An
     """Do something, once, when an update (counted from 1) of the run has been loaded."""
     load, done = trainer.data.updates, False
 
-    def updates(plan: Any, start: int = 0) -> Iterator[list[Batch]]:
+    def updates(plan: Any, start: int, *rest: Any) -> Iterator[list[Batch]]:
         nonlocal done
-        for update in load(plan, start):
+        for update in load(plan, start, *rest):
             changed = None
             if trainer.state.step + 1 == number and not done:
                 done, changed = True, act(update)
@@ -80,7 +81,9 @@ def test_too_many_unreadable_files_stop_the_run_and_it_goes_on_when_mended(
     names = [trainer.data.dataset.manifest[d.index].audio for u in plan[12:] for d in u[0]]
     for name in names:
         Path(name).rename(name + ".away")
-    with pytest.raises(ValueError, match=r"8 utterances .*8 x no such file.*max_unreadable=0.02"):
+    with pytest.raises(
+        ValueError, match=r"8 utterances .*8 x no such file.*unreadable=0.02 of 160"
+    ):
         trainer.fit()
     for name in names:
         Path(name + ".away").rename(name)
@@ -91,13 +94,44 @@ def test_too_many_unreadable_files_stop_the_run_and_it_goes_on_when_mended(
     assert metrics(tmp_path / "run")[:12] == metrics(tmp_path / "whole")[:12]
 
 
-def test_a_validation_file_that_breaks_counts_as_not_heard(
+def test_a_disk_that_is_lost_late_stops_the_run_at_once(
+    new_trainer: NewTrainer, own_tones: Path
+) -> None:
+    trainer = new_trainer("run", *SMALL, *of(own_tones), "trainer.epochs=30")
+    trainer.state.epoch, trainer.state.step, trainer.state.validated = 25, 500, 500
+    (own_tones / "audio").rename(own_tones / "elsewhere")
+    with pytest.raises(ValueError, match="utterances of this epoch could not be read"):
+        trainer.fit()
+    assert trainer.state.step == 501
+
+
+def test_a_lost_development_set_is_no_result(
     new_trainer: NewTrainer, own_tones: Path, tmp_path: Path
 ) -> None:
-    assert new_trainer("whole", *SMALL, *of(own_tones)).fit() == 0
     trainer = new_trainer("run", *SMALL, *of(own_tones))
+    for path in (own_tones / "audio").glob("dev-*"):
+        path.rename(own_tones / path.name)
+    with pytest.raises(ValueError, match=r"16 utterances of tones/dev .*16 x no such file"):
+        trainer.fit()
+    for path in own_tones.glob("dev-*"):
+        path.rename(own_tones / "audio" / path.name)
+    again = new_trainer("run", *SMALL, *of(own_tones))
+    assert again.state.step == 20 and again.state.validated == 0 and not again.state.best
+    assert again.fit() == 0
+
+
+def test_a_validation_file_that_breaks_counts_as_not_heard(
+    new_trainer: NewTrainer,
+    own_tones: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert new_trainer("whole", *SMALL, *of(own_tones)).fit() == 0
+    trainer = new_trainer("run", *SMALL, *of(own_tones), "data.max_unreadable=0.1")
     truncate(own_tones / "audio" / "dev-003.wav")
     assert trainer.fit() == 0
+    told = capsys.readouterr().out
+    assert "1 utterances of tones/dev could not be read (1 x truncated), such as utt" in told
     one, other = (metrics(tmp_path / run)[-1]["validation/wer"] for run in ("whole", "run"))
     assert one < other < 1
     assert not load_checkpoint(tmp_path / "run" / "last.pt")["training"]["state"]["unreadable"]
@@ -119,15 +153,36 @@ def test_a_loader_process_that_dies_or_hangs_is_replaced(
     victims: list[int] = []
 
     def strike(_: list[Batch]) -> None:
-        victims.extend(p.pid for p in multiprocessing.active_children() if p.pid)
-        os.kill(victims[0], number)
+        present = [p.pid for p in multiprocessing.active_children() if p.pid]
+        os.kill(present[0], number)
+        victims.extend(present)
 
-    before_update(trainer, 5, strike)
+    for update in (5, 15, 25) if number == signal.SIGKILL else (5,):
+        before_update(trainer, update, strike)
     assert trainer.fit() == 0
     why = "died" if number == signal.SIGKILL else "gave nothing for data.worker_timeout=3 seconds"
     assert why in caplog.text and "starting others at the batch of train-" in caplog.text
     assert metrics(tmp_path / "whole") == metrics(tmp_path / "run")
+    left = {p.pid for p in multiprocessing.active_children()}  # which also buries the dead
+    assert not left & set(victims)
     assert not any(Path(f"/proc/{pid}").exists() for pid in victims)
+
+
+def test_a_signal_is_heard_while_loader_processes_hang(
+    new_trainer: NewTrainer, tmp_path: Path
+) -> None:
+    trainer = new_trainer("run", *SMALL, "data.workers=1")
+
+    def strike(_: list[Batch]) -> None:
+        for process in multiprocessing.active_children():
+            os.kill(process.pid or 0, signal.SIGSTOP)
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    before_update(trainer, 5, strike)
+    began = time.monotonic()
+    assert trainer.fit() == 128 + signal.SIGTERM
+    assert time.monotonic() - began < 60  # data.worker_timeout is 300
+    assert new_trainer("run", *SMALL).state.step == len(metrics(tmp_path / "run"))
 
 
 def test_a_batch_on_which_loader_processes_always_die_is_named(
@@ -189,9 +244,9 @@ def test_skip_leaves_one_update_out(
 
 
 @pytest.mark.parametrize("mode", ["skip", "stop"])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize(("optimizer", "update"), [("adamw", 7), ("sgd", 1)])
 def test_what_the_device_holds_back_is_what_the_host_would(
-    mode: str, optimizer: str, new_trainer: NewTrainer, tmp_path: Path
+    mode: str, optimizer: str, update: int, new_trainer: NewTrainer, tmp_path: Path
 ) -> None:
     """As on a GPU, where nobody waits to know whether an update was made."""
     for name in ("host", "device"):
@@ -199,17 +254,17 @@ def test_what_the_device_holds_back_is_what_the_host_would(
                               f"trainer.on_non_finite={mode}")  # fmt: skip
         if name == "device":
             trainer.waits, trainer.lag = False, 1
-        before_update(trainer, 7, spoil)
+        before_update(trainer, update, spoil)
         if mode == "skip":
             assert trainer.fit() == 0
         else:
-            with pytest.raises(ValueError, match="update 7: the loss"):
+            with pytest.raises(ValueError, match=f"update {update}: the loss"):
                 trainer.fit()
-    host, device = (load_checkpoint(tmp_path / n / "last.pt")["training"] for n in
-                    ("host", "device"))  # fmt: skip
-    assert host["state"] == device["state"]
-    for name, weight in host["weights"].items():
-        assert torch.allclose(weight, device["weights"][name], atol=1e-6), name
+    host, device = (load_checkpoint(tmp_path / n / "last.pt") for n in ("host", "device"))
+    assert host["training"]["state"] == device["training"]["state"]
+    for one, other in ((host, device), (host["training"], device["training"])):  # also averages
+        for name, weight in one["weights"].items():
+            assert torch.allclose(weight, other["weights"][name], atol=1e-6), name
     if mode == "skip":
         assert len(metrics(tmp_path / "host")) == len(metrics(tmp_path / "device"))
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import REPOSITORY, metrics, tones_overrides
+from support import REPOSITORY, command, metrics, tones_overrides
 
 from asr.core.checkpoint import load_checkpoint
 
@@ -17,19 +17,23 @@ pytestmark = pytest.mark.slow
 TINY = ["experiment=tones", "model.dropout=0"]
 
 
-def start(count: int, command: str, *arguments: str, restarts: int = 0) -> subprocess.Popen[str]:
+def start(count: int, name: str, *arguments: str, restarts: int = 0) -> subprocess.Popen[str]:
     """A command of the program in several processes, as torchrun starts them."""
     options = [f"--nproc-per-node={count}", f"--max-restarts={restarts}", "--standalone"]
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", *options, "--monitor-interval=0.2",
-         "-m", f"asr.{command}", *arguments],
+         "-m", f"asr.{name}", *arguments],
         cwd=REPOSITORY, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-def together(count: int, command: str, *arguments: str) -> str:
-    run = start(count, command, *arguments)
+def together(count: int, name: str, *arguments: str) -> str:
+    if count == 1:
+        done = command(name, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    run = start(count, name, *arguments)
     output = run.communicate(timeout=240)[0]
     assert run.returncode == 0, output
     return output
@@ -56,24 +60,25 @@ def wait_for_updates(run: subprocess.Popen[str], folder: Path, count: int) -> No
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("counts", "options"),
     [
-        ["trainer.epochs=3"],
+        ((2, 4), ["trainer.epochs=3"]),
         # Batches that leave some ranks without an utterance; randomness; micro-batches.
-        ["data.max_utterances=3", "data.accumulate=2", "augment=[speed,noise]", "trainer.epochs=1",
-         "spec_augment=mild", "trainer.validate_every=20"],
-        ["model=wav2letter", "trainer.epochs=3", "model.channels=[16,16,16,16,16,16,32,32]"],
+        ((4,), ["data.max_utterances=3", "data.accumulate=2", "augment=[speed,noise]",
+                "spec_augment=mild", "trainer.epochs=1", "trainer.validate_every=20"]),
+        ((2,), ["model=wav2letter", "model.channels=[16,16,16,16,16,16,32,32]",
+                "trainer.epochs=3"]),
     ],
 )  # fmt: skip
 def test_losses_do_not_depend_on_the_number_of_processes(
-    options: list[str], tones: Path, tmp_path: Path
+    counts: tuple[int, ...], options: list[str], tones: Path, tmp_path: Path
 ) -> None:
     options = [*tones_overrides(tones, tmp_path), *TINY, "trainer.precision=float64", *options]
-    for count in (1, 2, 4):
+    for count in (1, *counts):
         together(count, "train", *options, f"run=of{count}")
     alone = metrics(tmp_path / "of1")
     assert sum("train/loss" in line for line in alone) >= 50
-    for count in (2, 4):
+    for count in counts:
         others = metrics(tmp_path / f"of{count}")
         for one, other in zip(alone, others, strict=True):
             assert one.keys() == other.keys()
@@ -85,14 +90,14 @@ def test_evaluation_is_the_same_spread_over_processes(tones: Path, tmp_path: Pat
     options = [*tones_overrides(tones, tmp_path), *TINY, "trainer.epochs=2", "run=r"]
     together(1, "train", *options)
     texts = []
-    for count in (1, 2, 3):
+    for count in (1, 3):
         where = [f"runs={tmp_path}", "run=r", f"output={tmp_path / str(count)}", "batch_seconds=8"]
         together(count, "evaluate", *where, "threads=1", str(tones / "test.jsonl"))
         folder = tmp_path / str(count) / "tones-test"
         summary = (folder / "summary.json").read_text().splitlines()
         kept = [line for line in summary if "real_time_factor" not in line]
         texts.append((kept, (folder / "hypotheses.jsonl").read_text()))
-    assert texts[0] == texts[1] == texts[2]
+    assert texts[0] == texts[1]
 
 
 def test_a_rank_that_dies_ends_the_job_and_another_number_of_ranks_goes_on(
@@ -150,8 +155,8 @@ def test_one_process_that_sees_other_data_is_refused(tones: Path, tmp_path: Path
     other = tmp_path / "other.jsonl"
     other.write_text("\n".join(moved[:-8]))
     options = [*tones_overrides(tones, tmp_path), *TINY, "run=r"]
-    command = shlex.join([sys.executable, "-m", "asr.train", *options])
-    script = f'[ "$RANK" = 0 ] || set -- "data.train=[{other}]"; exec {command} "$@"'
+    typed = shlex.join([sys.executable, "-m", "asr.train", *options])
+    script = f'[ "$RANK" = 0 ] || set -- "data.train=[{other}]"; exec {typed} "$@"'
     run = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone",
          "--no-python", "bash", "-c", script],

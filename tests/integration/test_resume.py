@@ -25,8 +25,8 @@ def interrupt_after(trainer: Trainer, count: int) -> None:
     """Send this process a real signal while update `count` + 1 is being loaded."""
     load = trainer.data.updates
 
-    def updates(plan: Any, start: int = 0) -> Iterator[list[Batch]]:
-        for number, update in enumerate(load(plan, start)):
+    def updates(plan: Any, start: int, *rest: Any) -> Iterator[list[Batch]]:
+        for number, update in enumerate(load(plan, start, *rest)):
             if number == count:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield update

@@ -105,3 +105,11 @@ def test_conv_lengths_are_ceilings(kernel: int, stride: int) -> None:
     for length in range(1, 12):
         out = layer(batch([length], 1, 1))
         assert out.lengths.tolist() == [-(-length // stride)] == [out.values.shape[1]]
+
+
+def test_nothing_teaches_batch_norm_nothing() -> None:
+    norm = MaskedBatchNorm(3)
+    norm(Padded(torch.randn(2, 5, 3), torch.tensor([5, 4])))
+    before = [buffer.clone() for buffer in norm.buffers()]
+    norm(Padded(torch.zeros(1, 1, 3), torch.tensor([0])))
+    assert all(torch.equal(a, b) for a, b in zip(before, norm.buffers(), strict=True))

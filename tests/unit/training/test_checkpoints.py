@@ -88,8 +88,39 @@ def test_all_damaged_is_said_and_nothing_begins_anew(tmp_path: Path) -> None:
     for step in (1, 2):
         checkpoints.save(step, content(step, 1000))
         damage(tmp_path / "last.pt")
-    with pytest.raises(ValueError, match=r"none of its checkpoints can be read.*last-1\.pt"):
-        checkpoints.load(lambda line: None)
+    for _ in range(2):  # nor when it is started again, by hand or by a cluster
+        with pytest.raises(ValueError, match=r"none of its checkpoints can be read.*last-1\.pt"):
+            checkpoints.load(lambda line: None)
+    assert {p.name for p in tmp_path.iterdir()} == {"last.pt", "last-1.pt"}
+
+
+def test_what_is_kept_for_good_serves_where_nothing_else_does(tmp_path: Path) -> None:
+    checkpoints = policy(tmp_path, keep_every=2)
+    for step in (1, 2, 3, 4, 5):
+        checkpoints.save(step, content(step, 1000))
+    damage(tmp_path / "last.pt")
+    found = checkpoints.load(lambda line: None)
+    assert found is not None and int(found["weights"]["w"][0]) == 4
+
+
+def test_one_of_a_newer_program_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    checkpoints = policy(tmp_path, keep_last=2)
+    checkpoints.save(1, content(1))
+    checkpoints.save(2, content(2) | {"version": 99})
+    with pytest.raises(ValueError, match="update the program"):
+        checkpoints.load(print)
+
+
+def test_weights_that_waited_do_not_replace_better_ones(disk_of: Callable[[str], Path]) -> None:
+    folder = disk_of("2m")
+    checkpoints = policy(folder)
+    filler = fill_up(folder, free=100_000)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save_best(1, content(1, 50_000), [(0.5, 1)])
+    filler.unlink()
+    checkpoints.save_best(2, content(2, 50_000), [(0.4, 2)])
+    checkpoints.save(2, content(2, 50_000))
+    assert kept(folder) == {"best.pt": 2, "last.pt": 2}
 
 
 def test_a_full_disk_keeps_what_is_there_and_best_weights_wait(
