@@ -18,9 +18,8 @@ from asr.wiring.command import run_command
 
 def main(config: DictConfig) -> None:
     """Train, or go on training: the same `run=` resumes."""
-    from rich.console import Console
-
-    from asr.core.distributed import is_main, process_group
+    from asr.core.distributed import process_group
+    from asr.core.progress import say
     from asr.training.assemble import assemble
     from asr.wiring.build import choose_device, plain_config
     from asr.wiring.run import run_name
@@ -32,18 +31,17 @@ def main(config: DictConfig) -> None:
     name = config.run or run_name(plain_config(config), experiment)
     device = choose_device(config.device, config.threads)
     with process_group(device, patience=4 * config.data.worker_timeout):
-        # One process speaks for all.
-        say = Console(soft_wrap=True, highlight=False, markup=False, quiet=not is_main()).print
         trainer = assemble(config, name, device, say)
         code = trainer.fit()
-    state = trainer.state
-    if code == 0:
-        say(f"done      {state.step} updates, {state.epoch} epochs, best dev WER "
-            f"{100 * state.best_wer:.2f} %: {trainer.folder}/best.pt")  # fmt: skip
-    else:
-        several = f"torchrun --nproc-per-node={os.environ.get('LOCAL_WORLD_SIZE', '1')}"
-        start = several if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "python"
-        say(f"resume    {start} -m asr.train {shlex.join(sys.argv[1:])}")
+        state = trainer.state
+        if code == 0:
+            say(f"done      {state.step} updates, {state.epoch} epochs, best dev WER "
+                f"{100 * state.best_wer:.2f} %: {trainer.folder}/best.pt")  # fmt: skip
+        else:
+            several = f"torchrun --nproc-per-node={os.environ.get('LOCAL_WORLD_SIZE', '1')}"
+            start = several if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "python"
+            say(f"resume    {start} -m asr.train {shlex.join(sys.argv[1:])}")
+    if code:  # else a sweep would end with its first run
         sys.exit(code)
 
 

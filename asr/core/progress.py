@@ -3,6 +3,9 @@
 Of several processes that work together only one shows it.
 """
 
+import atexit
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -19,6 +22,26 @@ from rich.progress import (
 )
 
 from asr.core.distributed import is_main
+
+
+def say(line: str) -> None:
+    """A line for the user, from the main process alone.
+
+    A log on a full disk, or a terminal that is gone, stops nobody: what was done is done.
+    """
+    try:
+        if is_main():
+            Console(soft_wrap=True, highlight=False, markup=False).print(line)
+    except OSError:
+        atexit.register(_give_up_stdout)
+
+
+def _give_up_stdout() -> None:
+    """What could not be written would turn the exit code into an error at the very end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Advance(Protocol):
