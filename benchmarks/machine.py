@@ -14,7 +14,15 @@ import torch
 def write_result(name: str, **figures: Any) -> None:
     """Print figures and write them to `benchmarks/results/<name>.json` with machine and commit."""
     folder = Path(__file__).parent / "results"
-    about = {
+    text = json.dumps(figures | {"machine": about()}, indent=1)
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def about() -> dict[str, Any]:
+    """This machine, its versions, this commit and today."""
+    return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
@@ -22,10 +30,6 @@ def write_result(name: str, **figures: Any) -> None:
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-    text = json.dumps(figures | {"machine": about}, indent=1)
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-    print(text)
 
 
 def _processor() -> str:

@@ -8,8 +8,10 @@ from asr.core.distributed import world_size
 from asr.data.batch import Batch
 
 ADVICE = (
-    "take a smaller data.batch_seconds, or cut each update into more micro-batches with a larger "
-    "data.accumulate, or leave long utterances out with data.max_seconds"
+    "this run can go on with more processes, each of which gets less, or with more memory; or "
+    "begin another run=, with the weights of this one by init_from= and a smaller "
+    "data.batch_seconds, more micro-batches in an update (data.accumulate), or without long "
+    "utterances (data.max_seconds)"
 )
 
 
@@ -21,6 +23,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         "not enough memory",
         "out of memory",
         "ALLOC_FAILED",
+        "could not create a primitive",
     )
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or (isinstance(error, RuntimeError) and any(s in str(error) for s in signs))
