@@ -4,18 +4,17 @@ import errno
 import io
 import pickle
 import struct
-import subprocess
 import time
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from support import assert_same
+from support import assert_same, fill_up
 from torch import Tensor
 
 from asr.core.checkpoint import load_checkpoint, save_checkpoint
@@ -86,40 +85,21 @@ def test_what_could_not_be_read_is_not_written(tmp_path: Path, value: Any) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, of 1 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command here")
-    if done.returncode:
-        pytest.skip(f"a file system may not be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 # It fails at the end, when buffers are flushed; at once; in the middle.
 @pytest.mark.parametrize(("free", "numbers"), [(0, 1), (0, 100_000), (300_000, 100_000)])
-def test_a_full_disk_destroys_nothing(small_disk: Path, free: int, numbers: int) -> None:
-    path, filler = small_disk / "a.pt", small_disk / "filler"
+def test_a_full_disk_destroys_nothing(
+    disk_of: Callable[[str], Path], free: int, numbers: int
+) -> None:
+    disk = disk_of("1m")
+    path = disk / "a.pt"
     save_checkpoint(path, HEADER)
-    try:
-        filler.write_bytes(bytes(1 << 20))
-    except OSError:
-        with filler.open("r+b") as file:
-            file.truncate(filler.stat().st_size - free)
+    filler = fill_up(disk, free)
     content = HEADER | {"weights": {"a": torch.ones(numbers)}}
     with pytest.raises(OSError, match="No space left") as full:
         save_checkpoint(path, content)
     assert full.value.errno == errno.ENOSPC and full.value.filename == str(path)
     assert_same(load_checkpoint(path)["weights"], HEADER["weights"])
-    assert {p.name for p in small_disk.iterdir()} == {"a.pt", "filler"}, "room for another try"
+    assert {p.name for p in disk.iterdir()} == {"a.pt", "filler"}, "room for another try"
     filler.unlink()
     save_checkpoint(path, content)
     assert len(load_checkpoint(path)["weights"]["a"]) == numbers
