@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from asr.core.distributed import rank, world_size
@@ -45,13 +46,15 @@ class Gradients:
     def __call__(
         self,
         update: Sequence[Batch],
+        buffers: Sequence[Tensor],
         step: int,
         tell: Callable[[int, Sequence[int]], None],
     ) -> tuple[Sequence[Batch], list[Outcome]]:
         """Run forward and backward; there are no gradients before.
 
-        step: number of the update, from 0. tell: takes the size of a micro-batch that did not fit
-        into memory, and of those that it is cut into.
+        buffers: copies of the recogniser's, as they were before. step: number of the update, from
+        0. tell: takes the size of a micro-batch that did not fit into memory, and of those that it
+        is cut into.
 
         Returns:
             The micro-batches as they were done in the end, and what the objective says of each.
@@ -59,7 +62,6 @@ class Gradients:
         Raises:
             ValueError: memory does not suffice, and there is nothing to cut.
         """
-        buffers = [buffer.clone() for buffer in self.recognizer.buffers()]
         while True:
             outcomes: list[Outcome] = []
             try:

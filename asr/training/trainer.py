@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -125,10 +124,11 @@ class Trainer:
                     self._run_epoch()
             except ScoringStoppedError:
                 self.stopping = True
-            except (TooMuchError, LoaderError):
-                with suppress(TooMuchError):
-                    self._look()
-                self._checkpoint()
+            except (TooMuchError, LoaderError) as error:
+                if isinstance(error, TooMuchError) or world_size() == 1:  # all ranks are here
+                    with suppress(TooMuchError):
+                        self._look()
+                    self._checkpoint()
                 raise
             if self.stopping:
                 self._checkpoint()
@@ -202,9 +202,9 @@ class Trainer:
         epoch: where the update stands, in epochs, fractional.
         """
         self.recognizer.train()
-        before, buffers = deepcopy(self.state), [b.clone() for b in self.recognizer.buffers()]
+        before, buffers = replace(self.state), [b.clone() for b in self.recognizer.buffers()]
         self.optimizer.zero_grad(set_to_none=True)
-        update, outcomes = self.gradients(update, before.step, self._tell_of_parts)
+        update, outcomes = self.gradients(update, buffers, before.step, self._tell_of_parts)
         sums = totals(outcomes, update, self._wishes())
         gradients = [p.grad for p in self.recognizer.parameters() if p.grad is not None]
         mean = sums["count"].clamp(min=1) / world_size()  # over which ranks' gradients are averaged
