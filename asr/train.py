@@ -34,7 +34,7 @@ def main(config: DictConfig) -> None:
         trainer = assemble(config, name, device, say)
         code = trainer.fit()
         state = trainer.state
-        if code == 0:
+        if not trainer.stopping:
             say(f"done      {state.step} updates, {state.epoch} epochs, best dev WER "
                 f"{100 * state.best_wer:.2f} %: {trainer.folder}/best.pt")  # fmt: skip
         else:

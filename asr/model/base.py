@@ -10,6 +10,9 @@ from asr.core.padded import Padded
 class AcousticModel(nn.Module, ABC):
     """Maps frames of features to frames of logits, one for each token and the blank.
 
+    A model with `intermediate_layers` gives, in training mode only, what their outputs say as
+    well: (H * B, T', V), the last layer's first.
+
     Constructors take `(num_features, vocab_size, *, ...)`. The last layer is `head`, which
     fine-tuning replaces when the alphabet changes. Padding changes no output, in training mode
     neither (dropout's draws aside): that is what the contract tests hold every model to.

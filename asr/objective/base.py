@@ -1,7 +1,7 @@
 """The contract of an objective: what one training step minimises."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -15,12 +15,14 @@ class Outcome:
 
     nats: () the sum that is minimised. count: () what it is to be divided by.
     losses: (B,) nats of each utterance, to name a culprit. metrics: sums of frames and utterances.
+    terms: () sums of nats by name, where `nats` is made up of several.
     """
 
     nats: Tensor
     count: Tensor
     losses: Tensor
     metrics: dict[str, Tensor]
+    terms: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Objective(ABC):

@@ -31,10 +31,14 @@ class Recognizer(nn.Module):
         Unlike other `Padded`s it is not zero beyond its lengths, but normalised there as well.
 
         seeds: (B,) int64 on the CPU, each utterance's own randomness; needed in training mode.
+            (K * B,) of them give K views of the batch, masked differently, one behind the other.
         """
         exact = waveforms._replace(values=waveforms.values.to(next(self.parameters()).dtype))
-        features: Padded = self.spec_augment(self.features(exact), seeds)  # (B, T, F)
-        logits: Padded = self.model(features)  # (B, T', V)
+        features: Padded = self.features(exact)  # (B, T, F)
+        if seeds is not None and (views := len(seeds) // len(features.lengths)) > 1:
+            values = features.values.repeat(views, 1, 1)  # (K * B, T, F)
+            features = Padded(values, features.lengths.repeat(views))
+        logits: Padded = self.model(self.spec_augment(features, seeds))  # (B, T', V)
         dtype = torch.promote_types(logits.values.dtype, torch.float32)
         return Padded(logits.values.log_softmax(dim=-1, dtype=dtype), logits.lengths)
 

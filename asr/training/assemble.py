@@ -255,8 +255,8 @@ def _kept(manifest: Manifest, shortest: float, longest: float, say: Say) -> Mani
 
 def _parameter_groups(recognizer: nn.Module) -> list[dict[str, Any]]:
     """Weight decay on matrices and kernels only: biases and norms have no reason to shrink."""
-    decayed = [p for p in recognizer.parameters() if p.dim() > 1]
-    others = [p for p in recognizer.parameters() if p.dim() <= 1]
+    decayed = [(n, p) for n, p in recognizer.named_parameters() if p.dim() > 1]
+    others = [(n, p) for n, p in recognizer.named_parameters() if p.dim() <= 1]
     return [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
 
 

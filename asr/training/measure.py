@@ -11,6 +11,8 @@ from asr.data.batch import Batch
 from asr.objective.base import Outcome
 from asr.training.state import TrainState
 
+_TERM = "term/"  # before the names of what a loss is made up of
+
 
 def totals(
     outcomes: Sequence[Outcome], update: Sequence[Batch], wishes: Mapping[str, bool]
@@ -23,6 +25,8 @@ def totals(
         "nats": torch.stack([o.nats.detach() for o in outcomes]).sum(),
         "count": torch.stack([o.count for o in outcomes]).sum(),
     } | {k: torch.stack([o.metrics[k] for o in outcomes]).sum() for k in outcomes[0].metrics}
+    for name in outcomes[0].terms:
+        sums[_TERM + name] = torch.stack([o.terms[name] for o in outcomes]).sum()
     known: dict[str, int] = {
         "utterances": sum(len(b.ids) for b in update),
         "unreadable": sum(len(b.unreadable) for b in update),
@@ -85,8 +89,11 @@ class Step:
     def metrics(self, numbers: Mapping[str, float]) -> dict[str, float]:
         """What the curves show of what was read: per token, and as shares."""
         frames, utterances = max(numbers["frames"], 1), max(numbers["utterances"], 1)
+        tokens = max(numbers["count"], 1)
+        terms = {k: v for k, v in numbers.items() if k.startswith(_TERM)}
         return {
-            "train/loss": numbers["nats"] / max(numbers["count"], 1),
+            "train/loss": numbers["nats"] / tokens,
+            **{f"train/{k.removeprefix(_TERM)}": v / tokens for k, v in terms.items()},
             "train/learning_rate": self.learning_rate,
             "train/gradient_norm": numbers["gradient_norm"],
             "train/relative_step": numbers["step_norm"] / numbers["weight_norm"],

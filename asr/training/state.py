@@ -10,7 +10,7 @@ class TrainState:
 
     epoch, batch: the next update. step: updates done. validated: the step of the last validation.
     best: the lowest validation WERs so far and the updates they were reached at, the best first.
-    stale: validations since then.
+    stale: validations since then. plateaus: how often these were many, as the schedule counts.
     skipped: updates in a row that were not made because a loss or gradient was not finite.
     unreadable: utterances that could not be read so far, counted by reason.
     lost_in_epoch: an epoch, and how many of them are of it.
@@ -24,6 +24,7 @@ class TrainState:
     validated: int = 0
     best: list[tuple[float, int]] = field(default_factory=list)
     stale: int = 0
+    plateaus: int = 0
     skipped: int = 0
     unreadable: dict[str, int] = field(default_factory=dict)
     lost_in_epoch: tuple[int, int] = (0, 0)

@@ -7,6 +7,7 @@ goes on from its last checkpoint as if nothing had happened. Several ranks (`tor
 of the same updates; what one of them notices, they decide on together.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -47,6 +48,7 @@ class Trainer:
     average_decay: 0 for none. validate_every: updates between validations; 0 means at each
     epoch's end. patience: validations without a better WER before stopping; 0 means never.
     log_every: updates between lines. checkpoint_minutes: a `last` checkpoint is at most this old.
+    max_minutes: after which the run pauses, for the same command to go on with; 0 means never.
     num_pairs: pairs shown.
     """
 
@@ -72,11 +74,12 @@ class Trainer:
         patience: int,
         log_every: int,
         checkpoint_minutes: float,
+        max_minutes: float,
         num_pairs: int,
     ) -> None:
         for name, value in (("validate_every", validate_every), ("patience", patience),
                             ("log_every", log_every), ("checkpoint_minutes", checkpoint_minutes),
-                            ("num_pairs", num_pairs)):  # fmt: skip
+                            ("max_minutes", max_minutes), ("num_pairs", num_pairs)):  # fmt: skip
             if value < 0:
                 raise ValueError(f"trainer.{name}={value} must be at least 0")
         if epochs < 1 or gradient_clip <= 0:
@@ -93,6 +96,7 @@ class Trainer:
         self.validate_every, self.patience = validate_every, patience
         self.log_every, self.checkpoint_minutes = log_every, checkpoint_minutes
         self.num_pairs = num_pairs
+        self.ends_at = time.monotonic() + 60 * (max_minutes or math.inf)
         self.device = next(recognizer.parameters()).device
         self.average = Average(recognizer, average_decay) if average_decay else None
         self.rates = [group["lr"] for group in optimizer.param_groups]
@@ -210,7 +214,7 @@ class Trainer:
         mean = sums["count"].clamp(min=1) / world_size()  # over which ranks' gradients are averaged
         torch._foreach_div_(gradients, mean.to(gradients[0].dtype))
         norm = torch.nn.utils.clip_grad_norm_(self.recognizer.parameters(), self.gradient_clip)
-        factor = self.schedule(self.state.step, epoch, self.epochs)
+        factor = self.schedule(self.state.step, epoch, self.epochs, self.state.plateaus)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         weights = self.probe.read()
@@ -247,8 +251,10 @@ class Trainer:
 
     def _wishes(self) -> dict[str, bool]:
         """What this rank wants all of them to do after this update."""
-        old = time.monotonic() - self.saved_at > 60 * self.checkpoint_minutes
-        return {"stop": bool(self.interrupt), "save": is_main() and old}
+        now = time.monotonic()
+        old = now - self.saved_at > 60 * self.checkpoint_minutes
+        over = is_main() and now > self.ends_at
+        return {"stop": bool(self.interrupt) or over, "save": is_main() and old}
 
     def _look(self, lag: int = 0) -> None:
         """Look at what updates gave, but for the last `lag`, which the device may still work at."""
@@ -334,6 +340,8 @@ class Trainer:
         kept = sorted([*state.best, (wer, state.step)])[: self.checkpoints.keep_best]
         among_best, state.best = (wer, state.step) in kept, kept
         state.stale = 0 if better else state.stale + 1
+        limit = self.schedule.patience
+        state.plateaus += bool(limit and state.stale and state.stale % limit == 0)
         self.tracker.validated(state.step, state.epoch, report, better)
         if among_best:
             content = self.header | self._shipped_weights()

@@ -30,6 +30,7 @@ _FREE = {
     "trainer.patience",
     "trainer.log_every",
     "trainer.checkpoint_minutes",
+    "trainer.max_minutes",
     "trainer.num_pairs",
     "trainer.keep_last",
     "trainer.keep_best",

@@ -47,6 +47,7 @@ class TrainerConfig:
     stuck_after: int = MISSING
     log_every: int = MISSING
     checkpoint_minutes: float = MISSING
+    max_minutes: float = MISSING
     keep_last: int = MISSING
     keep_best: int = MISSING
     keep_every: int = MISSING
