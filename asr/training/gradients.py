@@ -36,6 +36,9 @@ class Gradients:
         self.recognizer, self.objective, self.seed = recognizer, objective, seed
         self.device = next(recognizer.parameters()).device
         self.low = precision == "bfloat16"
+        self.copies: torch.cuda.Stream | None = None
+        if self.device.type == "cuda":
+            self.copies = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         self.replica: DistributedDataParallel | None = None
         if world_size() > 1:
             # A kernel for one channel has strides that mean nothing, and cost nothing.
@@ -92,9 +95,21 @@ class Gradients:
         waiting = nullcontext() if self.replica is None or last else self.replica.no_sync()
         with waiting:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low):
-                outcome = self.objective(cast(Recognizer, network), batch.to(self.device))
+                outcome = self.objective(cast(Recognizer, network), self._moved(batch))
             outcome.nats.backward()  # type: ignore[no-untyped-call]
         return outcome
+
+    def _moved(self, batch: Batch) -> Batch:
+        """The batch on the device; a GPU copies it while it still works at the update before."""
+        if self.copies is None:
+            return batch.to(self.device)
+        now = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self.copies):
+            moved = batch.to(self.device)
+        now.wait_stream(self.copies)
+        for tensor in (*moved.waveforms, *moved.tokens):
+            tensor.record_stream(now)  # else its memory could be given away too early
+        return moved
 
 
 def _dropout_seed(*place: int) -> int:
