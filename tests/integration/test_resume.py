@@ -55,6 +55,25 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
     assert_same(whole, broken)
 
 
+@pytest.mark.parametrize(
+    "options", [["objective=cr_ctc", "optimizer=muon"], ["schedule=plateau", "schedule.patience=1"]]
+)
+def test_a_run_that_paused_ends_like_an_undisturbed_one(
+    options: list[str], new_trainer: NewTrainer, tmp_path: Path
+) -> None:
+    options = [*options, *OPTIONS]
+    assert new_trainer("whole", *options).fit() == 0
+    for updates in (1, 2):  # each time after what it had begun
+        paused = new_trainer("paused", *options, "trainer.max_minutes=1e-6")
+        assert paused.fit() == 0 and paused.stopping
+        assert paused.state.step == updates
+    last = new_trainer("paused", *options)
+    assert last.fit() == 0 and not last.stopping
+    assert metrics(tmp_path / "whole") == metrics(tmp_path / "paused")
+    whole, paused_end = (load_checkpoint(tmp_path / r / "last.pt") for r in ("whole", "paused"))
+    assert_same(whole, paused_end)
+
+
 def test_accumulation_changes_no_gradient(new_trainer: NewTrainer) -> None:
     """With batch statistics out of the way, four micro-batches are the batch."""
     gradients = []
