@@ -238,5 +238,6 @@ def choose_device(name: str, threads: int | None = None) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device={name}: there are only {torch.cuda.device_count()} GPUs here")
     if device.type == "cuda":
+        device = torch.device("cuda", device.index or 0)
         torch.cuda.set_device(device)  # for what asks for the present one: streams, events, nccl
     return device
