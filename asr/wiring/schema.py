@@ -107,6 +107,20 @@ class EvaluateConfig(CheckpointConfig):
 
 
 @dataclass
+class CompareConfig:
+    """configs/compare.yaml."""
+
+    test_sets: list[str] | None = None
+    decoders: list[str] | None = None
+    format: list[str] = MISSING
+    output: str | None = None
+    examples: int = MISSING
+    samples: int = MISSING
+    seed: int = MISSING
+    inputs: list[str] = field(default_factory=list)
+
+
+@dataclass
 class TuneConfig(CheckpointConfig):
     """configs/tune.yaml."""
 
@@ -262,6 +276,7 @@ def register_schemas() -> None:
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="compare_schema", node=CompareConfig)
     store.store(name="tune_schema", node=TuneConfig)
     store.store(name="transcribe_schema", node=TranscribeConfig)
     store.store(name="align_schema", node=AlignConfig)

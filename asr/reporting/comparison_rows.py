@@ -1,0 +1,102 @@
+"""What a comparison says, as cells of text: the same on the terminal, in markdown, on a page."""
+
+from typing import NamedTuple
+
+from asr.scoring.comparison import Comparison, Pair, System
+
+
+class Fact(NamedTuple):
+    """A figure, and how it came about."""
+
+    name: str
+    value: str
+    how: str
+
+
+SUMMARY_HEAD = ["", "WER %", "95 % interval", "errors / words", "ins", "del", "sub"]
+AGAINST_HEAD = ["difference", "95 % interval", "p (MAPSSWE)"]
+
+
+def summary_rows(comparison: Comparison) -> list[list[str]]:
+    """A row for each system; what follows the counts is held against the first."""
+    against = [["", "", ""], *(_against(pair) for pair in comparison.pairs)]
+    return [_own(system) + cells for system, cells in zip(comparison.systems, against, strict=True)]
+
+
+def drawn_over(comparison: Comparison) -> str:
+    """What the summary's intervals are over."""
+    pair = comparison.pairs[0]
+    if pair.speaker_differences is None:
+        return f"{len(pair.differences)} utterances"
+    return f"{len(pair.speaker_differences)} speakers of {len(pair.differences)} utterances"
+
+
+def word_head(pair: Pair) -> list[str]:
+    """Over the fields of a `WordTally`."""
+    return ["word", "spoken", *(f"right in {s.name} only" for s in (pair.first, pair.other))]
+
+
+def facts(pair: Pair) -> list[Fact]:
+    """The difference, how sure it is, and where it comes from."""
+    number, speakers = len(pair.differences), pair.speaker_differences
+    verdict = "better" if pair.points < 0 else "worse" if pair.points > 0 else "the same"
+    rows = [Fact("difference", f"{_signed(pair.points)} points", verdict)]
+    low, high = pair.interval(over_speakers=False)
+    bootstrap = "paired bootstrap, 95 %"
+    rows.append(Fact("interval", _interval(low, high), f"{bootstrap}, {number} utterances drawn"))
+    if speakers is not None:
+        low, high = pair.interval(over_speakers=True)
+        rows.append(
+            Fact(
+                "interval, speakers",
+                _interval(low, high),
+                f"{bootstrap}, {len(speakers)} speakers drawn whole",
+            )
+        )
+    few = "; few for this test" if 0 < len(pair.segments) < 50 else ""
+    rows += [
+        Fact(
+            "matched pairs", p_value(pair.matched_pairs),
+            f"MAPSSWE, {len(pair.segments)} segments in which either errs{few}",
+        ),
+        Fact("permutation", p_value(pair.sign_flips), f"exact, over {number} utterances"),
+    ]  # fmt: skip
+    if speakers is not None and pair.speaker_sign_flips is not None:
+        how = f"exact, over {len(speakers)} speakers"
+        rows.append(Fact("permutation, speakers", p_value(pair.speaker_sign_flips), how))
+    better, equal, worse = pair.better_equal_worse
+    rows.append(
+        Fact("utterances", f"{better} better, {worse} worse", f"{equal} with as many errors")
+    )
+    return rows
+
+
+def p_value(p: float | None) -> str:
+    """Four digits after the point; smaller ones by their exponent."""
+    if p is None:
+        return "p not defined"
+    return f"p = {p:.4f}" if p >= 5e-5 else f"p = {p:.0e}"
+
+
+def _own(system: System) -> list[str]:
+    wer, (low, high) = system.wer, system.interval
+    counts = map(str, (wer.insertions, wer.deletions, wer.substitutions))
+    return [
+        system.name, f"{100 * wer.rate:.2f}", f"{100 * low:.2f} - {100 * high:.2f}",
+        f"{wer.errors} / {wer.length}", *counts,
+    ]  # fmt: skip
+
+
+def _against(pair: Pair) -> list[str]:
+    low, high = pair.interval(over_speakers=pair.speaker_differences is not None)
+    p = p_value(pair.matched_pairs).removeprefix("p = ").removeprefix("p ")
+    return [_signed(pair.points), _interval(low, high), p]
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{_signed(low)} to {_signed(high)}"
+
+
+def _signed(points: float) -> str:
+    text = f"{points:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text
