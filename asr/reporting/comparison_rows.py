@@ -39,7 +39,7 @@ def word_head(pair: Pair) -> list[str]:
 def facts(pair: Pair) -> list[Fact]:
     """The difference, how sure it is, and where it comes from."""
     number, speakers = len(pair.differences), pair.speaker_differences
-    verdict = "better" if pair.points < 0 else "worse" if pair.points > 0 else "the same"
+    verdict = f"{'fewer' if pair.points < 0 else 'more' if pair.points > 0 else 'as many'} errors"
     rows = [Fact("difference", f"{_signed(pair.points)} points", verdict)]
     low, high = pair.interval(over_speakers=False)
     bootstrap = "paired bootstrap, 95 %"

@@ -70,9 +70,9 @@ def show(comparison: Comparison, console: Console, examples: int) -> None:
             console.print("\n  words that one has right and the other wrong")
             for line in _table(word_head(pair), [[*map(str, tally)] for tally in words]):
                 console.print("    " + line)
-        if pair.most_different:
+        if differing := pair.most_different[:examples]:
             console.print("\n  utterances that differ most")
-        for index in pair.most_different[:examples]:
+        for index in differing:
             console.print()
             for text in _utterance(pair, index, console.width - 4):
                 console.print(Text("    ") + text)

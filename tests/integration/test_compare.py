@@ -40,14 +40,16 @@ def test_two_runs(runs: Path, tmp_path: Path) -> None:
         "format=[terminal,html,markdown]",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    (points,) = re.findall(r"difference +(\S+) points +better", done.stdout)
+    (points,) = re.findall(r"difference +(\S+) points +fewer errors", done.stdout)
     rates = [float(x) for x in re.findall(r"^  [ab] +(\d+\.\d+)", done.stdout, re.MULTILINE)]
     assert float(points) == pytest.approx(rates[1] - rates[0], abs=0.011)
     assert "8 speakers drawn whole" in done.stdout
     assert all(float(p) < 0.05 for p in re.findall(r"p = (\S+)", done.stdout))
     assert f"not compared: {runs / 'b'}: no evaluation of mine/test by beam" in done.stdout
     assert "\x1b" not in done.stdout, "no colours where nobody would see them"
-    assert f"| difference | {points} points | better |" in output.with_suffix(".md").read_text()
+    assert (
+        f"| difference | {points} points | fewer errors |" in output.with_suffix(".md").read_text()
+    )
     page = output.read_text()
     assert f"{points} points" in page and "<b>" not in page and "&lt;b&gt;saw" in page
 

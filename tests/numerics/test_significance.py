@@ -15,6 +15,7 @@ DIFFERENCES = st.lists(st.integers(-4, 4), max_size=10)
 TEXTS = st.lists(st.sampled_from("abc"), max_size=12).map(" ".join)
 
 
+@settings(deadline=None)
 @given(DIFFERENCES)
 def test_sign_flips_count_all_ways(differences: list[int]) -> None:
     observed = abs(sum(differences))
@@ -40,6 +41,7 @@ def test_sign_flips_of_ones_are_the_sign_test() -> None:
         assert sign_flips(differences) == pytest.approx(exact, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-4, 4), min_size=2, max_size=60))
 def test_matched_pairs_are_the_mean_over_its_standard_error(differences: list[int]) -> None:
     found = matched_pairs(differences)
@@ -50,6 +52,7 @@ def test_matched_pairs_are_the_mean_over_its_standard_error(differences: list[in
         assert found == pytest.approx(2 * scipy.stats.norm.sf(abs(score)), rel=1e-9)
 
 
+@settings(deadline=None)
 @given(DIFFERENCES)
 def test_the_other_way_round_nothing_changes(differences: list[int]) -> None:
     others = [-d for d in differences]
@@ -98,7 +101,7 @@ def test_words_of_one_system_do_not_end_a_segment() -> None:
     assert segments("a b c d", "x b y c x", "a b c d") == [(3, 0)]
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(deadline=None)
 @given(TEXTS, TEXTS, TEXTS)
 def test_segments_hold_all_errors_and_nothing_else(reference: str, one: str, other: str) -> None:
     found = segments(reference, one, other)

@@ -7,7 +7,7 @@ import tomllib
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import REPOSITORY
 
@@ -58,6 +58,7 @@ def test_hostile_texts_are_text(text: str) -> None:
     assert "".join(found.texts).count(text) >= "".join(PLAIN.texts).count("plain")
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_any_text_comes_out_as_it_went_in(text: str) -> None:
     found = Reader(shown(text))

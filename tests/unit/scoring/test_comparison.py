@@ -102,6 +102,17 @@ def test_what_stands_in_a_comparison() -> None:
     assert pair.segments == [(0, 1), (1, 0), (1, 1), (0, 4)]
 
 
+def test_differences_are_of_the_other_less_the_first() -> None:
+    # In each utterance one word of four more is wrong: of that nobody can doubt.
+    (pair,) = of([("a b c d", "a b c d", "a b c")] * 20, ["x", "y"] * 10)[0].pairs
+    for over_speakers in (False, True):
+        assert pair.interval(over_speakers=over_speakers) == (25, 25)
+    assert pair.points == 25 and pair.differences == [1] * 20
+    assert pair.matched_pairs is None, "all segments differ alike"
+    assert pair.sign_flips == pytest.approx(2 / 2**20)
+    assert pair.speaker_sign_flips == 0.5
+
+
 @pytest.mark.parametrize("speakers", [None, ["x"] * 3, [None] * 3, ["x", "y", "z"]])
 def test_speakers_of_one_utterance_each_are_no_groups(speakers: list[str | None] | None) -> None:
     (pair,) = of([("a b", "a", "a b")] * 3, speakers)[0].pairs
