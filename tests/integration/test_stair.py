@@ -43,6 +43,10 @@ def test_a_small_model_learns_the_tones(trained: Path, tones: Path) -> None:
     assert 100 * summary["wer"] == pytest.approx(wer, abs=0.005)
     low, high = summary["wer_interval_95"]
     assert low <= summary["wer"] <= high
+    done = command("compare", str(trained), str(trained), "format=[terminal]")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(f" {errors:.0f} / {words:.0f} ") == 2, "as evaluate counted them"
+    assert "0.00 points" in done.stdout and "p = 1.0000" in done.stdout
 
 
 def test_the_batch_size_changes_no_hypothesis(trained: Path, tones: Path, tmp_path: Path) -> None:
