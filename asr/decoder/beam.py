@@ -94,7 +94,7 @@ class Beam(Decoder):
             raise ValueError("decoder.lm_unit=token needs decoder.lm")
         self._model = None if lm is None else NGram.open(Path(lm))
         self._unit = NO_MODEL if lm is None else OF_TOKENS if lm_unit == "token" else OF_WORDS
-        self._texts = ["", *(tokenizer.decode([token]) for token in range(1, len(tokenizer)))]
+        self._texts = ["", *(tokenizer.spell(token) for token in range(1, len(tokenizer)))]
         model = self._model if self._unit == OF_WORDS else None
         self._words = build_words(model, lexicon, hotwords or {}, self._texts)
         self._settle()

@@ -35,12 +35,16 @@ class Tokenizer(ABC):
             ValueError: a token is the blank or outside the vocabulary.
         """
 
+    def spell(self, token: int) -> str:
+        """What a token 1..V-1 adds to a text, the space before a word included."""
+        return self.decode([token])
+
     def words(self, tokens: Sequence[int]) -> list[tuple[str, slice]]:
         """The words of a sequence of tokens, in order, and which tokens each is made of.
 
         Joined by spaces they are `decode`'s text, but for white space around and between words.
         """
-        pieces = [self.decode([token]) for token in tokens]
+        pieces = [self.spell(token) for token in tokens]
         owners = [i for i, piece in enumerate(pieces) for _ in piece]
         return [
             (word.group(), slice(owners[word.start()], owners[word.end() - 1] + 1))
