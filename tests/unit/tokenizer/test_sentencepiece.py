@@ -54,7 +54,7 @@ def test_round_trip_over_the_alphabet(kind, data):
 
 @KINDS
 def test_pieces_are_cut_as_the_library_cuts_them(kind):
-    """By the very model that the library trained, with the options that `train` leaves alone at their defaults."""
+    """By the very model that the library trained, its other options being as they are."""
     written = io.BytesIO()
     SentencePieceTrainer.train(
         sentence_iterator=iter(sorted(TEXTS)), model_writer=written, model_type=kind,
