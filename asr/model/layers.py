@@ -16,11 +16,16 @@ from asr.core.padded import Padded
 class MaskedConv(nn.Module):
     """Convolution over time and frequency, padded to ceil(T / stride) x ceil(F / stride).
 
-    A 1-D convolution is one whose frequency axis is 1 wide.
+    A 1-D convolution is one whose frequency axis is 1 wide. groups: of channels that do not mix.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: tuple[int, int], stride: tuple[int, int]
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        groups: int = 1,
     ) -> None:
         super().__init__()
         if min(kernel) < 1 or kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
@@ -28,7 +33,9 @@ class MaskedConv(nn.Module):
         if min(stride) < 1:
             raise ValueError(f"model: strides must be positive, not {list(stride)}")
         padding = (kernel[0] // 2, kernel[1] // 2)
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False
+        )
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """ceil(lengths / stride), in integers."""

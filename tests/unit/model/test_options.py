@@ -31,3 +31,18 @@ def test_wav2letter_wants_lists_of_one_length() -> None:
     config = OmegaConf.load(CONFIGS / "model" / "wav2letter.yaml")
     with pytest.raises(ValueError, match="one entry for each layer, not 8, 1 and 8"):
         build({**OmegaConf.to_container(config), "kernels": [3]}, 80, 9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"repeats": [1, 3]}, "one entry for each block, not 7, 7, 7, 2"),
+        ({"repeats": [0] * 7}, r"model.repeats=\[0, .* must be at least 1"),
+        ({"squeeze": 257}, "model.squeeze=257 0 to the fewest channels"),
+        ({"kernels": [2] * 7}, r"kernel sizes must be odd and positive, not \[2, 1\]"),
+    ],
+)
+def test_quartznet(changes: dict[str, Any], message: str) -> None:
+    config = OmegaConf.load(CONFIGS / "model" / "quartznet.yaml")
+    with pytest.raises(ValueError, match=message):
+        build({**OmegaConf.to_container(config), **changes}, 80, 9)
