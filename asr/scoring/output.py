@@ -63,6 +63,7 @@ def write_report(report: Report, folder: Path, **about: Any) -> None:
         "words": _counts(report.words),
         "characters": _counts(report.characters),
         "loss": report.loss,
+        "loss_per_character": report.loss_per_character,
         "outside_alphabet": report.outside,
         "real_time_factor": report.real_time_factor,
     }
@@ -74,7 +75,7 @@ def report_lines(reports: Sequence[Report]) -> list[str]:
     first = reports[0]
     lines = [
         f"{first.name}: {len(first.utterances)} utterances, {first.audio_seconds / 3600:.2f} h, "
-        f"loss {first.loss:.4f} nats per token"
+        f"loss {first.loss:.4f} nats per token, {first.loss_per_character:.4f} per character"
     ]
     for report in reports:
         low, high = report.interval

@@ -37,6 +37,7 @@ class Report:
     """The scores of a data set, pooled, and of its utterances in the manifest's order.
 
     loss: nats per token over the utterances that the model can spell and that fit.
+    loss_per_character: the same nats, spaces counted; it compares models of different tokens.
     outside: utterances with characters outside the alphabet. compute_seconds: reading to text.
     decoder: which one heard this. unreadable: utterances of which nothing could be read, and why.
     """
@@ -44,6 +45,7 @@ class Report:
     name: str
     utterances: tuple[Scored, ...]
     loss: float
+    loss_per_character: float
     outside: int
     compute_seconds: float
     decoder: str
@@ -137,7 +139,8 @@ class _Part:
 
     def __init__(self) -> None:
         self.found: dict[str, dict[int, Scored]] = {}
-        self.losses: dict[int, tuple[float, int]] = {}  # nats and tokens, by a batch's first draw
+        # Nats, tokens and characters, by a batch's first draw.
+        self.losses: dict[int, tuple[float, int, int]] = {}
         self.outside = 0
         self.unreadable: dict[int, str] = {}
         self.seconds = 0.0
@@ -172,8 +175,10 @@ class _Part:
         tokens = Padded(batch.tokens.values[rows], batch.tokens.lengths[rows]).to(device)
         spelled = Padded(log_probs.values[rows], log_probs.lengths[rows])
         if rows:
-            count = (tokens.lengths * feasible(spelled.lengths, tokens)).sum()
-            self.losses[draws[0].index] = (float(ctc_loss(spelled, tokens).sum()), int(count))
+            fits = feasible(spelled.lengths, tokens)
+            nats, count = ctc_loss(spelled, tokens).sum(), (tokens.lengths * fits).sum()
+            characters = sum(len(batch.texts[i]) for i, fit in zip(rows, fits, strict=True) if fit)
+            self.losses[draws[0].index] = (float(nats), int(count), characters)
 
 
 def _reports(
@@ -181,7 +186,7 @@ def _reports(
 ) -> dict[str, Report]:
     losses = {first: loss for part in parts for first, loss in part.losses.items()}
     # Summed exactly, so that it does not matter who scored what.
-    nats, count = (math.fsum(loss[i] for loss in losses.values()) for i in (0, 1))
+    nats, count, characters = (math.fsum(loss[i] for loss in losses.values()) for i in range(3))
     unreadable = {index: why for part in parts for index, why in part.unreadable.items()}
     reports = {}
     for name in decoders:
@@ -193,6 +198,7 @@ def _reports(
             name=dataset.manifest.name,
             utterances=tuple(scored[i] for i in range(len(dataset))),
             loss=nats / count if count else math.nan,
+            loss_per_character=nats / characters if characters else math.nan,
             outside=sum(part.outside for part in parts),
             unreadable=tuple(unreadable[i] for i in sorted(unreadable)),
             compute_seconds=max(others),

@@ -177,9 +177,11 @@ def _agree(step: int, header: dict[str, Any], folder: Path) -> None:
 def _fresh_recognizer(
     plain: dict[str, Any], train: Manifest, trusted: list[str], say: Say
 ) -> Recognizer:
-    tokenizer: Tokenizer = build(plain["tokenizer"], (u.text for u in train), trusted=trusted)
+    def learnt() -> Tokenizer:
+        return build(plain["tokenizer"], (u.text for u in train), trusted=trusted)  # type: ignore[no-any-return]
+
     if plain["init_from"] is None:
-        return build_recognizer(plain, tokenizer, trusted)
+        return build_recognizer(plain, learnt(), trusted)
     path = find_checkpoint(plain["init_from"], None, plain["runs"])
     checkpoint = load_checkpoint(path)
     for part in ("features", "model"):
@@ -192,11 +194,12 @@ def _fresh_recognizer(
     teacher, warning = load_recognizer(checkpoint, path, trusted)
     if warning:
         say(f"warning: {warning}")
-    if not any(teacher.tokenizer.unknown(u.text) for u in train):
-        tokenizer = teacher.tokenizer
+    same = checkpoint["config"]["tokenizer"] == plain["tokenizer"]
+    serves = same and not any(teacher.tokenizer.unknown(u.text) for u in train)
+    tokenizer = teacher.tokenizer if serves else learnt()
     recognizer = build_recognizer(plain, tokenizer, trusted)
     weights = teacher.state_dict()
-    if tokenizer is teacher.tokenizer:
+    if serves:
         say(f"init_from={path}: all weights, and its alphabet of {len(tokenizer) - 1}")
     else:
         fresh = recognizer.state_dict()
@@ -204,6 +207,9 @@ def _fresh_recognizer(
         say(
             f"init_from={path}: all weights but the head, which starts anew: this alphabet has "
             f"{len(tokenizer) - 1} symbols and is not within the {len(teacher.tokenizer) - 1} there"
+            if same
+            else f"init_from={path}: all weights but the head, which starts anew, because "
+            f"tokenizer={plain['tokenizer']} and there it is {checkpoint['config']['tokenizer']}"
         )
     recognizer.load_state_dict(weights)
     return recognizer

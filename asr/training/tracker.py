@@ -112,6 +112,7 @@ class Tracker:
         """What a validation gave, and a fixed handful of its utterances."""
         metrics = {
             "validation/loss": report.loss,
+            "validation/loss_per_character": report.loss_per_character,
             "validation/wer": report.words.rate,
             "validation/cer": report.characters.rate,
             "time/validation_seconds": report.compute_seconds,

@@ -16,6 +16,7 @@ from asr.wiring.build import build, load_recognizer
 
 EPOCH = ("trainer.epochs=1", "model=deepspeech2_tiny")
 Node = dict[str, Any]
+PIECES = "asr.tokenizer.sentencepiece.SentencePiece"
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,11 @@ ATTACKS: dict[str, Callable[[Node, Node], Any]] = {
     "os.system": lambda good, evil: {"_target_": "os.system", "command": f"touch {evil['fname']}"},
     "eval": lambda good, evil: {"_target_": "builtins.eval", "_args_": ["open('x', 'w')"]},
     "torch.load": lambda good, evil: {"_target_": "torch.load", "f": evil["fname"]},
+    "to learn in C++": lambda good, evil: {
+        "_target_": "asr.tokenizer.sentencepiece.SentencePiece.train",
+        "texts": ["a b"],
+        **{"kind": "bpe", "vocab_size": 4, "max_piece": 2, "max_texts": 9},
+    },
     "a list": lambda good, evil: [evil],
     "nothing": lambda good, evil: None,
     "a tensor": lambda good, evil: good | {"more": torch.zeros(1)},
@@ -162,6 +168,11 @@ def test_no_command_runs_a_stranger_s_code(
         ({"config": {}}, "no recogniser that can be built"),
         ({"tokenizer": {}}, "no recogniser that can be built"),
         ({"tokenizer": {"_target_": "asr.tokenizer.char.Char", "characters": 5}}, "can be built"),
+        ({"tokenizer": {"_target_": PIECES, "kind": "bpe", "pieces": 5, "scores": 5}}, "be built"),
+        (
+            {"tokenizer": {"_target_": PIECES, "kind": "bpe", "pieces": ["a"], "scores": [1e38]}},
+            "can be built: the score of 'a', 1e.38, is not a number within",
+        ),
     ],
 )
 def test_a_checkpoint_that_lacks_something_is_one_clear_error(
