@@ -87,16 +87,15 @@ class Conformer(AcousticModel):
         for convolution in self.convolutions:
             x = convolution(x)
             x = Padded(F.silu(x.values), x.lengths)  # zero stays zero: the mask still holds
-        lengths, mask = x.lengths, x.mask  # (B, T')
+        lengths, seen = x.lengths, x.mask  # (B, T')
         values = self.dropout(self.entrance(x.values.flatten(2)))  # (B, T', C)
         rotation = self.rotation(values)
-        seen = mask.clone()
         seen[:, :1] = (
             True  # whoever has no frames looks at one of padding, lest it looks at nothing
         )
         outputs = []
         for number, block in enumerate(self.blocks, 1):
-            values = block(values, mask, seen[:, None, None], rotation)
+            values = block(values, lengths, seen[:, None, None], rotation)
             if self.training and number in self.intermediate_layers:
                 outputs.append(values)
         outputs.insert(0, values)
@@ -119,16 +118,16 @@ class Block(nn.Module):
         self.skip = skip
 
     def forward(
-        self, x: Tensor, mask: Tensor, seen: Tensor, rotation: tuple[Tensor, Tensor]
+        self, x: Tensor, lengths: Tensor, seen: Tensor, rotation: tuple[Tensor, Tensor]
     ) -> Tensor:
-        """(B, T, C) to as many. mask: (B, T). seen: (B, 1, 1, T), what attention may look at."""
+        """(B, T, C) to as many. seen: (B, 1, 1, T) bool, what attention may look at."""
         kept: Tensor | float = 1.0
         if self.training and self.skip:  # left out for some, and stronger for the others
             kept = (torch.rand(len(x), 1, 1, device=x.device) >= self.skip) / (1 - self.skip)
             kept = kept.to(x.dtype)
         y = x + 0.5 * kept * self.dropout(self.before(x))
         y = y + kept * self.dropout(self.attention(y, seen, rotation))
-        y = y + kept * self.dropout(self.convolution(y, mask))
+        y = y + kept * self.dropout(self.convolution(y, lengths))
         y = y + 0.5 * kept * self.dropout(self.after(y))
         return self.norm(y)  # type: ignore[no-any-return]
 
@@ -193,14 +192,10 @@ class Convolution(nn.Module):
 
     def __init__(self, size: int, kernel: int) -> None:
         super().__init__()
-        if kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"model.kernel={kernel} must be odd and positive")
         self.entrance = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, 2 * size), nn.GLU())
-        self.depthwise = nn.Conv1d(size, size, kernel, padding=kernel // 2, groups=size)
+        self.depthwise = MaskedConv(size, size, (kernel, 1), (1, 1), groups=size)
         self.exit = nn.Sequential(nn.LayerNorm(size), nn.SiLU(), nn.Linear(size, size))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """mask: (B, T), for what lies beyond an utterance must not reach into it."""
-        gated = self.entrance(x).masked_fill(~mask[..., None], 0)
-        near = self.depthwise(gated.transpose(1, 2)).transpose(1, 2)
-        return self.exit(near)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        gated = Padded(self.entrance(x)[:, :, None], lengths).zeroed()  # (B, T, 1, C)
+        return self.exit(self.depthwise(gated).values[:, :, 0])  # type: ignore[no-any-return]
