@@ -1,9 +1,27 @@
 """The contract of an augmentation: it changes a training waveform by an explicit generator."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]  # (N,), full scale is 1; nothing is clipped on the way
+
+
+class Scene(NamedTuple):
+    """What an augmentation knows beside the waveform and its generator.
+
+    sample_rate: samples per second.
+    stretch: what `stretch` drew for this utterance in this epoch.
+    others: (N, rng) to 1 to N samples of another utterance of the training set, from a random
+        place, as they were recorded; never of the utterance at hand.
+    """
+
+    sample_rate: int
+    stretch: float
+    others: Callable[[int, np.random.Generator], Samples]
 
 
 class Augment(ABC):
@@ -18,21 +36,14 @@ class Augment(ABC):
         return np.ones(count)
 
     @abstractmethod
-    def __call__(
-        self,
-        waveform: NDArray[np.float32],
-        sample_rate: int,
-        rng: np.random.Generator,
-        stretch: float,
-    ) -> NDArray[np.float32]:
-        """Change one waveform.
+    def __call__(self, waveform: Samples, rng: np.random.Generator, scene: Scene) -> Samples:
+        """Change one waveform; what it holds stays where it is in time, but for a stretch.
 
         Args:
-            waveform: (N,) samples in [-1, 1].
-            sample_rate: samples per second.
-            rng: the utterance's own generator.
-            stretch: what `stretch` drew for this utterance in this epoch.
+            waveform: (N,) samples.
+            rng: the utterance's own generator, in this epoch and for this augmentation.
+            scene: whatever else there is to know.
 
         Returns:
-            (N',) samples, N' within one sample of N * stretch.
+            (N',) samples, N' within one sample of N * scene.stretch.
         """

@@ -1,9 +1,9 @@
 """Random loudness."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from asr.augment.base import Augment
+from asr.augment.base import Augment, Samples, Scene
+from asr.augment.options import check_range
 
 
 class Gain(Augment):
@@ -17,19 +17,10 @@ class Gain(Augment):
     """
 
     def __init__(self, *, low_db: float, high_db: float) -> None:
-        if not low_db <= high_db:
-            raise ValueError(
-                f"augment.gain.low_db={low_db} must be <= augment.gain.high_db={high_db}"
-            )
+        check_range("gain", ("low_db", low_db), ("high_db", high_db))
         self.low_db = low_db
         self.high_db = high_db
 
-    def __call__(
-        self,
-        waveform: NDArray[np.float32],
-        sample_rate: int,
-        rng: np.random.Generator,
-        stretch: float,
-    ) -> NDArray[np.float32]:
+    def __call__(self, waveform: Samples, rng: np.random.Generator, scene: Scene) -> Samples:
         """(N,) samples to as many, scaled."""
         return waveform * np.float32(10 ** (rng.uniform(self.low_db, self.high_db) / 20))

@@ -6,7 +6,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from asr.augment.base import Augment
+from asr.augment.base import Augment, Samples, Scene
 
 
 class Speed(Augment):
@@ -28,15 +28,9 @@ class Speed(Augment):
         """The inverse of each utterance's speed."""
         return 1 / rng.choice(np.array(self.factors, dtype=np.float64), count)
 
-    def __call__(
-        self,
-        waveform: NDArray[np.float32],
-        sample_rate: int,
-        rng: np.random.Generator,
-        stretch: float,
-    ) -> NDArray[np.float32]:
+    def __call__(self, waveform: Samples, rng: np.random.Generator, scene: Scene) -> Samples:
         """(N,) samples to N * stretch of them; a stretch of 1 changes nothing."""
-        if stretch == 1:
+        if scene.stretch == 1:
             return waveform
-        faster: NDArray[np.float32] = soxr.resample(waveform, 1 / stretch, 1.0, quality="HQ")
+        faster: Samples = soxr.resample(waveform, 1 / scene.stretch, 1.0, quality="HQ")
         return faster

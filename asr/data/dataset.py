@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from asr.augment.base import Augment
+from asr.augment.base import Augment, Samples, Scene
 from asr.core.audio import load_waveform
 from asr.corpus.manifest import Manifest, Utterance
 from asr.data.batch import Example
@@ -17,6 +19,7 @@ from asr.tokenizer.base import Tokenizer
 
 # The streams of randomness of one (seed, epoch). Their numbers are part of what a seed means.
 _WEIGHTS, _STRETCH, _WAVEFORM, _MODEL = 11, 12, 13, 14
+_TRIES = 5  # to find another utterance that can be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +99,35 @@ class SpeechDataset(Dataset[Example | ValueError]):
             seed=int(state.generate_state(1, np.uint64)[0] >> np.uint64(1)),
         )
 
-    def _waveform(self, utterance: Utterance, draw: Draw) -> NDArray[np.float32]:
-        waveform = load_waveform(
+    def _waveform(self, utterance: Utterance, draw: Draw) -> Samples:
+        waveform = self._recorded(utterance, 0.0, utterance.duration)
+        others = partial(self._other, draw.index)
+        for i, (augment, stretch) in enumerate(zip(self.augments, draw.stretches, strict=True)):
+            rng = np.random.default_rng([self.seed, draw.epoch, draw.slot, _WAVEFORM, i])
+            waveform = augment(waveform, rng, Scene(self.sample_rate, stretch, others))
+        return waveform
+
+    def _recorded(self, utterance: Utterance, start: float, seconds: float) -> Samples:
+        return load_waveform(
             utterance.audio,
             self.sample_rate,
-            offset=utterance.offset,
-            duration=utterance.duration,
+            offset=utterance.offset + start,
+            duration=seconds,
             raw=utterance.raw,
             resample=self.resample,
         )
-        for i, (augment, stretch) in enumerate(zip(self.augments, draw.stretches, strict=True)):
-            rng = np.random.default_rng([self.seed, draw.epoch, draw.slot, _WAVEFORM, i])
-            waveform = augment(waveform, self.sample_rate, rng, stretch)
-        return waveform
+
+    def _other(self, index: int, count: int, rng: np.random.Generator) -> Samples:
+        """1 to `count` samples from a random place of any utterance but the one at `index`."""
+        if len(self) == 1:
+            raise ValueError("babble needs other utterances, but this is the only one")
+        wanted = count / self.sample_rate + 0.01  # for what resampling may round off
+        for _ in range(_TRIES):
+            other = self.manifest[(index + 1 + int(rng.integers(len(self) - 1))) % len(self)]
+            start = rng.uniform(0, max(0.0, other.duration - wanted))
+            with suppress(ValueError):  # when its own turn comes, it is counted and named
+                return self._recorded(other, start, min(wanted, other.duration - start))[:count]
+        raise ValueError(f"babble: {_TRIES} other utterances in a row could not be read")
 
     def _tokens(self, utterance: Utterance) -> list[int]:
         if self.loss_optional and self.tokenizer.unknown(utterance.text):

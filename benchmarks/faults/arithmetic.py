@@ -24,7 +24,7 @@ import numpy as np
 from asr.augment.base import Augment
 
 class Own(Augment):
-    def __call__(self, waveform, sample_rate, rng, stretch):
+    def __call__(self, waveform, rng, scene):
         return waveform / np.float32({divisor})
 """
 FAULT = "len(waveform) != {samples}"

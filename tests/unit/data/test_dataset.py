@@ -1,5 +1,6 @@
 """What an epoch holds, and that each utterance's randomness is its own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+from asr.augment.babble import Babble
 from asr.augment.noise import Noise
 from asr.augment.speed import Speed
 from asr.corpus.manifest import Manifest, Utterance
@@ -109,6 +111,48 @@ def test_a_slot_drawn_twice_is_augmented_twice(manifest: Manifest) -> None:
     one, two = source.draws(0, np.full(12, 2.0))[:2]
     assert one.index == two.index
     assert not torch.equal(source[one].waveform, source[two].waveform)
+
+
+def babble() -> dict[str, Babble]:
+    options = {"talkers_low": 3, "talkers_high": 3, "level_range_db": 0.0}
+    return {"babble": Babble(probability=1.0, snr_low_db=0, snr_high_db=0, **options)}
+
+
+def test_babble_is_of_all_other_utterances_and_never_of_itself(tmp_path: Path) -> None:
+    """Each utterance is told by its level, the same all along."""
+    utterances = []
+    for i in range(6):
+        path, count = tmp_path / f"{i}.wav", 800 + i
+        soundfile.write(path, np.full(count, 0.5 / 2**i), RATE, subtype="FLOAT")
+        utterances.append(Utterance(f"u{i}", str(path), count / RATE, ""))
+    source = dataset(Manifest(utterances, "levels"))
+    for index in range(6):
+        pieces = [source._other(index, 400, np.random.default_rng(s)) for s in range(100)]
+        assert all(len(piece) == 400 and np.ptp(piece) == 0 for piece in pieces)
+        counts = np.bincount([round(np.log2(0.5 / piece[0])) for piece in pieces], minlength=6)
+        assert counts[index] == 0 and (np.delete(counts, index) > 5).all()
+
+
+def test_babble_sounds_the_same_in_any_order(manifest: Manifest) -> None:
+    source = dataset(manifest, augments=babble(), seed=3)
+    draws = source.draws(1)
+    forth = {d.slot: source[d].waveform for d in draws}
+    again = dataset(manifest, augments=babble(), seed=3)
+    for draw in reversed(draws):
+        assert torch.equal(again[draw].waveform, forth[draw.slot])
+        clean = dataset(manifest)[replace(draw, stretches=())].waveform
+        added = again[draw].waveform - clean
+        assert float(added.square().mean() / clean.square().mean()) == pytest.approx(1, rel=1e-3)
+
+
+def test_babble_passes_over_what_cannot_be_read(manifest: Manifest, tmp_path: Path) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.wav").write_bytes(b"")
+    source = dataset(manifest, augments=babble())
+    found = [source[draw] for draw in source.draws(0)]
+    assert [isinstance(each, Example) for each in found] == [False] * 3 + [True] * 9
+    only = dataset(Manifest([manifest[5]], "one"), augments=babble())
+    assert "babble needs other utterances" in str(only[only.draws(0)[0]])
 
 
 def test_a_file_that_cannot_be_read_is_an_error_that_names_it(
