@@ -1,4 +1,7 @@
-"""SpecAugment (arXiv:1904.08779): bands of frequency and stretches of time are masked."""
+"""SpecAugment (arXiv:1904.08779): bands of frequency and stretches of time are masked.
+
+Adaptive masks of time, whose number and width grow with the utterance: arXiv:1912.05533.
+"""
 
 import numpy as np
 import torch
@@ -19,6 +22,8 @@ class SpecAugment(nn.Module):
         frequency_masks, frequency_width: how many bands, each of 0 to so many features.
         time_masks, time_width: how many stretches, each of 0 to so many frames ...
         time_share: ... and of at most this share of the utterance's frames.
+        time_masks_per_frame: how many stretches for each frame of the utterance, rounded down, and
+            `time_masks` at most; None: `time_masks` however long it is.
 
     Raises:
         ValueError: an option is out of range.
@@ -32,6 +37,7 @@ class SpecAugment(nn.Module):
         time_masks: int,
         time_width: int,
         time_share: float,
+        time_masks_per_frame: float | None,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -44,11 +50,17 @@ class SpecAugment(nn.Module):
                 raise ValueError(f"spec_augment.{name}={value} must be >= 0")
         if not 0 <= time_share <= 1:
             raise ValueError(f"spec_augment.time_share={time_share} must be from 0 to 1")
+        if time_masks_per_frame is not None and not 0 <= time_masks_per_frame <= 1:
+            raise ValueError(
+                f"spec_augment.time_masks_per_frame={time_masks_per_frame} must be from 0 to 1, or "
+                "null"
+            )
         self.frequency_masks = frequency_masks
         self.frequency_width = frequency_width
         self.time_masks = time_masks
         self.time_width = time_width
         self.time_share = time_share
+        self.time_masks_per_frame = time_masks_per_frame
 
     def forward(self, features: Padded, seeds: Tensor | None) -> Padded:
         """Mask (B, T, F) features.
@@ -72,8 +84,11 @@ class SpecAugment(nn.Module):
         bands, stretches = draws[:, : self.frequency_masks], draws[:, self.frequency_masks :]
         frames, width = features.values.shape[1:]
         num_features = torch.full_like(features.lengths, width)
-        longest = (features.lengths * self.time_share).long().clamp(max=self.time_width)
-        widest = num_features.clamp(max=self.frequency_width)
+        longest = (features.lengths * self.time_share).long().clamp(max=self.time_width)[:, None]
+        if self.time_masks_per_frame is not None:  # those beyond the utterance's number stay empty
+            number = (features.lengths * self.time_masks_per_frame).long()[:, None]
+            longest = longest * (torch.arange(self.time_masks, device=number.device) < number)
+        widest = num_features.clamp(max=self.frequency_width)[:, None]
         mask = _masked(stretches, longest, features.lengths, frames)[:, :, None]  # (B, T, 1)
         mask = mask | _masked(bands, widest, num_features, width)[:, None, :]  # (B, T, F)
         return Padded(features.values.masked_fill(mask, 0), features.lengths)
@@ -92,9 +107,9 @@ class SpecAugment(nn.Module):
 def _masked(draws: Tensor, widest: Tensor, sizes: Tensor, count: int) -> Tensor:
     """(B, masks, 2) draws to (B, count) bool: True where any of an utterance's masks lies.
 
-    widest: (B,) the largest width allowed; sizes: (B,) how much of `count` is real.
+    widest: (B, masks or 1) the largest width allowed; sizes: (B,) how much of `count` is real.
     """
-    widths = draws[:, :, 0] % (widest[:, None] + 1)  # (B, masks)
+    widths = draws[:, :, 0] % (widest + 1)  # (B, masks)
     starts = draws[:, :, 1] % (sizes[:, None] - widths + 1)
     places = torch.arange(count, device=draws.device)
     inside = (places >= starts[:, :, None]) & (places < (starts + widths)[:, :, None])

@@ -12,6 +12,7 @@ OPTIONS = {
     "time_masks": 2,
     "time_width": 15,
     "time_share": 0.1,
+    "time_masks_per_frame": None,
 }
 
 
@@ -45,6 +46,39 @@ def test_counts_of_masks() -> None:
     values = module(ones(*[300] * 200), torch.arange(200)).values
     assert max(len(runs((v == 0).all(dim=1))) for v in values) == 3
     assert max(len(runs((v == 0).all(dim=0))) for v in values) == 2
+
+
+def test_adaptive_masks_grow_with_the_utterance_and_stay_within_their_share() -> None:
+    adaptive = {"time_masks": 20, "time_width": 1000, "time_share": 0.04}
+    module = SpecAugment(**OPTIONS | adaptive | {"time_masks_per_frame": 0.04})
+    for length in (20, 25, 120, 499, 500, 1200):
+        values = module(ones(*[length] * 200), torch.arange(200)).values
+        masked = (values == 0).all(dim=2)  # (B, T)
+        number, width = min(20, length // 25), length // 25
+        assert masked.sum(dim=1).max() <= number * width
+        counts = [len(runs(m)) for m in masked]
+        assert max(counts) <= number
+        if number:
+            # Widths are uniform from 0 to `width`; overlaps take a little of what they add up to.
+            expected = 1 - (1 - width / 2 / length) ** number
+            assert masked.float().mean() == pytest.approx(expected, rel=0.15)
+
+
+def test_the_number_of_adaptive_masks_is_the_utterances_own() -> None:
+    module = SpecAugment(**OPTIONS | {"time_masks": 20, "time_masks_per_frame": 0.04})
+    seeds = torch.tensor([3, 4])
+    together, alone = module(ones(600, 90), seeds), module(ones(90), seeds[1:])
+    assert torch.equal(together.values[1, :90], alone.values[0])
+
+
+def test_draws_of_a_fixed_number_are_what_they_were() -> None:
+    """Recorded when there were no adaptive masks: a run that goes on gets the same."""
+    values = SpecAugment(**OPTIONS)(ones(200, 90), torch.tensor([7, 8])).values
+    one, other = values[0], values[1, :90]
+    frames = [(v == 0).all(dim=1).nonzero().flatten().tolist() for v in (one, other)]
+    bands = [(v == 0).all(dim=0).nonzero().flatten().tolist() for v in (one, other)]
+    assert frames == [[*range(12, 19), *range(94, 101)], [*range(16, 24), *range(67, 76)]]
+    assert bands == [[17, 18, *range(34, 40)], [*range(3, 16)]]
 
 
 def test_only_masked_cells_change_and_lengths_stay() -> None:
@@ -94,6 +128,7 @@ def test_one_kind_alone(option: str) -> None:
         ({"time_masks": -1}, r"spec_augment\.time_masks=-1 must be >= 0"),
         ({"frequency_width": -2}, r"spec_augment\.frequency_width=-2 must be >= 0"),
         ({"time_share": 1.5}, r"spec_augment\.time_share=1\.5 must be from 0 to 1"),
+        ({"time_masks_per_frame": 4.0}, r"time_masks_per_frame=4\.0 must be from 0 to 1"),
     ],
 )
 def test_options_out_of_range(options: dict[str, float], says: str) -> None:
