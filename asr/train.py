@@ -18,7 +18,7 @@ from asr.wiring.command import run_command
 
 def main(config: DictConfig) -> None:
     """Train, or go on training: the same `run=` resumes."""
-    from asr.core.distributed import process_group
+    from asr.core.distributed import is_main, process_group
     from asr.core.progress import say
     from asr.training.assemble import assemble
     from asr.wiring.build import choose_device, plain_config
@@ -32,6 +32,10 @@ def main(config: DictConfig) -> None:
     device = choose_device(config.device, config.threads)
     with process_group(device, patience=4 * config.data.worker_timeout):
         trainer = assemble(config, name, device, say)
+        if (count := config.trainer.num_examples) and trainer.state.step == 0 and is_main():
+            from asr.reporting.examples import write_examples
+
+            write_examples(trainer.folder, trainer.recognizer, trainer.data, count, say)
         code = trainer.fit()
         state = trainer.state
         if not trainer.stopping:

@@ -52,6 +52,7 @@ def tones_overrides(tones: Path, folder: Path) -> list[str]:
         "data.max_utterances=8",
         "schedule.warmup_steps=5",
         "trainer.log_every=0",
+        "trainer.num_examples=0",
     ]
 
 

@@ -43,6 +43,7 @@ Say = Callable[[str], None]
 
 _CHECKPOINTS = {"keep_last", "keep_best", "keep_every"}  # options of `trainer` that are others'
 _MISHAPS = {"on_non_finite", "max_skipped"}
+_OTHERS = {"stuck_after", "num_examples"}
 
 
 def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
@@ -151,7 +152,7 @@ def _trainer(
         checkpoints,
         header,
         seed=config.seed,
-        **_chosen(config.trainer, set(config.trainer) - _CHECKPOINTS - _MISHAPS - {"stuck_after"}),
+        **_chosen(config.trainer, set(config.trainer) - _CHECKPOINTS - _MISHAPS - _OTHERS),
     )
 
 

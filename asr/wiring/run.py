@@ -32,6 +32,7 @@ _FREE = {
     "trainer.checkpoint_minutes",
     "trainer.max_minutes",
     "trainer.num_pairs",
+    "trainer.num_examples",
     "trainer.keep_last",
     "trainer.keep_best",
     "trainer.keep_every",

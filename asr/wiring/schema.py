@@ -52,6 +52,7 @@ class TrainerConfig:
     keep_best: int = MISSING
     keep_every: int = MISSING
     num_pairs: int = MISSING
+    num_examples: int = MISSING
 
 
 @dataclass

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from support import command, tones_overrides, variants
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asr.core.checkpoint import load_checkpoint, save_checkpoint
 from asr.corpus.manifest import read_manifest
@@ -19,7 +20,8 @@ TEXT = re.compile(r"%WER (\S+) \[ (\d+) / (\d+), (\d+) ins, (\d+) del, (\d+) sub
 def trained(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has learnt the tones."""
     runs = tmp_path_factory.mktemp("runs")
-    done = command("train", *tones_overrides(tones, runs), "experiment=tones", "run=stair")
+    options = [*tones_overrides(tones, runs), "trainer.num_examples=1"]
+    done = command("train", *options, "experiment=tones", "run=stair")
     assert done.returncode == 0, done.stderr
     assert "done" in done.stdout
     return runs / "stair"
@@ -47,6 +49,13 @@ def test_a_small_model_learns_the_tones(trained: Path, tones: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f" {errors:.0f} / {words:.0f} ") == 2, "as evaluate counted them"
     assert "0.00 points" in done.stdout and "p = 1.0000" in done.stdout
+
+
+def test_a_run_begins_with_examples(trained: Path) -> None:
+    events = EventAccumulator(str(trained))
+    events.Reload()
+    tags = ["examples/1 as recorded", "examples/1 augmented"]
+    assert events.Tags()["audio"] == tags and events.Tags()["images"] == ["examples"]
 
 
 def test_the_batch_size_changes_no_hypothesis(trained: Path, tones: Path, tmp_path: Path) -> None:
