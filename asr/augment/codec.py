@@ -28,8 +28,8 @@ class _Coding(NamedTuple):
 _CODINGS = {
     "g711": _Coding(8000, "RAW", "ULAW", None),  # ITU-T G.711, mu-law, 64 kbit/s: landlines
     "gsm": _Coding(8000, "WAV", "GSM610", None),  # GSM 06.10 full rate, 13 kbit/s: mobile phones
-    "opus": _Coding(16000, "OGG", "OPUS", 1.0),  # RFC 6716, 6 kbit/s and its frames' overhead
-    "mp3": _Coding(16000, "MP3", "MPEG_LAYER_III", 0.7),  # about 32 kbit/s
+    "opus": _Coding(16000, "OGG", "OPUS", 1.0),  # RFC 6716, about 7 kbit/s
+    "mp3": _Coding(16000, "MP3", "MPEG_LAYER_III", 0.7),  # about 31 kbit/s
 }
 
 

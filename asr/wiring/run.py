@@ -44,7 +44,7 @@ _FREE = {
 
 def run_name(config: dict[str, Any], experiment: str | None) -> str:
     """The name of a run that has none: the experiment and a hash of what it trains."""
-    learnt = _flat(config)
+    learnt = _options(config)
     identity = {k: v for k, v in learnt.items() if not _is_free(k) or k == "trainer.epochs"}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     own = config["data"]["train"] != config["corpus"]["train"]
@@ -115,7 +115,7 @@ def check_same(now: dict[str, Any], then: dict[str, Any], name: str) -> None:
     Raises:
         ValueError: what is learnt would change; lists each difference.
     """
-    new, old = _flat(now), _flat(then)
+    new, old = _options(now), _options(then)
     changed = [
         f"  {key}: {old.get(key, '(absent)')} -> {new.get(key, '(absent)')}"
         for key in sorted(new.keys() | old.keys())
@@ -140,6 +140,11 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
 
 def _is_free(key: str) -> bool:
     return any(key == free or key.startswith(free + ".") for free in _FREE)
+
+
+def _options(config: dict[str, Any]) -> dict[str, Any]:
+    """All options by their full names. Augmentations are the only mapping whose order tells."""
+    return _flat(config) | {"augment, in order": list(config.get("augment") or {})}
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:

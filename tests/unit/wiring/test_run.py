@@ -1,13 +1,16 @@
-"""Test sets are recognised, whatever they are called and wherever they lie."""
+"""A run is known by what it learns; test sets, whatever they are called and wherever they lie."""
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import DictConfig
 
-from asr.wiring.run import check_no_test_set
+from asr.wiring.build import plain_config
+from asr.wiring.run import check_no_test_set, check_same, run_name
 
 
 def write(path: Path, *audio: str) -> str:
@@ -69,3 +72,16 @@ def test_a_copy_and_a_part_of_a_test_set(tmp_path: Path, config: dict[str, Any])
 def test_a_missing_manifest_is_for_its_reader_to_say(config: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no such manifest"):
         check_no_test_set(["nowhere.jsonl"], config, force=False)
+
+
+def test_augmentations_in_another_order_are_another_run(
+    compose_config: Callable[..., DictConfig],
+) -> None:
+    one, same, other = (
+        plain_config(compose_config("train", f"augment=[{names}]", "trainer.num_examples=0"))
+        for names in ("speed,noise,reverb", "speed,noise,reverb", "speed,reverb,noise")
+    )
+    check_same(one, same, "x")
+    with pytest.raises(ValueError, match=r"augment, in order: \['speed', 'noise', 'reverb'\] -> "):
+        check_same(other, one, "x")
+    assert run_name(one, None) == run_name(same, None) != run_name(other, None)
