@@ -64,7 +64,7 @@ def wait_for_updates(run: subprocess.Popen[str], folder: Path, count: int) -> No
     [
         ((2, 4), ["trainer.epochs=3"]),
         # Batches that leave some ranks without an utterance; randomness; micro-batches.
-        ((4,), ["data.max_utterances=3", "data.accumulate=2", "augment=[speed,noise]",
+        ((4,), ["data.max_utterances=3", "data.accumulate=2", "augment=[speed,reverb,babble]",
                 "spec_augment=mild", "trainer.epochs=1", "trainer.validate_every=20"]),
         ((2,), ["model=wav2letter", "model.channels=[16,16,16,16,16,16,32,32]",
                 "trainer.epochs=3"]),

@@ -17,7 +17,8 @@ from asr.model.layers import MaskedBatchNorm
 from asr.training.trainer import Trainer
 
 NewTrainer = Callable[..., Trainer]
-OPTIONS = ["trainer.epochs=2", "trainer.validate_every=5", "augment=[speed,noise]"]
+OPTIONS = ["trainer.epochs=2", "trainer.validate_every=5"]
+OPTIONS += ["augment=[speed,reverb,noise,babble,codec]"]
 OPTIONS += ["data.max_utterances=24", "data.batch_seconds=48"]
 
 

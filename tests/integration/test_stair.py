@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support import command, tones_overrides, variants
+from support import command, metrics, tones_overrides, variants
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asr.core.checkpoint import load_checkpoint, save_checkpoint
@@ -51,11 +51,16 @@ def test_a_small_model_learns_the_tones(trained: Path, tones: Path) -> None:
     assert "0.00 points" in done.stdout and "p = 1.0000" in done.stdout
 
 
-def test_a_run_begins_with_examples(trained: Path) -> None:
-    events = EventAccumulator(str(trained))
+def test_a_run_begins_with_examples_and_goes_on_without(trained: Path, tones: Path) -> None:
+    options = [*tones_overrides(tones, trained.parent), "trainer.num_examples=1"]
+    assert command("train", *options, "experiment=tones", "run=stair").returncode == 0
+    events = EventAccumulator(str(trained), size_guidance={"scalars": 0, "images": 0, "audio": 0})
     events.Reload()
-    tags = ["examples/1 as recorded", "examples/1 augmented"]
-    assert events.Tags()["audio"] == tags and events.Tags()["images"] == ["examples"]
+    for tag in ("examples/1 as recorded", "examples/1 augmented"):
+        assert [e.step for e in events.Audio(tag)] == [0]
+    assert [e.step for e in events.Images("examples")] == [0]
+    steps = [line["step"] for line in metrics(trained) if "train/loss" in line]
+    assert [e.step for e in events.Scalars("train/loss")] == steps and len(steps) > 10
 
 
 def test_the_batch_size_changes_no_hypothesis(trained: Path, tones: Path, tmp_path: Path) -> None:

@@ -40,6 +40,13 @@ def test_g711_has_the_quality_of_its_standard_at_every_level(level_db: float) ->
     assert 33 < decibels(power(clean), power(heard - clean)) < 42  # and 8 bits give no more
 
 
+def test_rumble_that_no_telephone_carries_takes_no_bits() -> None:
+    soft = np.float32(0.01) * tone(1000)
+    heard = through("g711")(soft + np.float32(0.5) * tone(60), rng(), scene())
+    middle = slice(4000, -4000)
+    assert decibels(power(soft[middle]), power((heard - soft)[middle])) > 25
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rate", [8000, RATE])
 def test_no_codec_is_late_or_loses_the_end(kind: str, rate: int) -> None:
