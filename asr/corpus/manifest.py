@@ -7,18 +7,23 @@ seconds. Optional: `id`, `speaker`, `offset`, `raw` (the format of a headerless 
 "s16be:16000:1"). Keys that this program does not know are kept.
 """
 
-import codecs
+import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
-_MAX_LINE_BYTES = 1 << 20  # an utterance of hours, with all its words, has 100 kB
+from asr.corpus.line_index import MAX_LINE_BYTES, IndexedLines, lines
+from asr.corpus.views import Joined, Selected
+
+_INDEXED_BYTES = 1 << 24  # of a manifest that takes longer to read than to index: 60,000 lines
 _MAX_SECONDS = 10_000_000  # four months
 _KNOWN = ("audio_filepath", "duration", "text", "id", "speaker", "offset", "raw")
 
@@ -39,17 +44,54 @@ class Utterance:
     raw: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def digest(self) -> int:
+        """64 bits, equal for equal ids and texts."""
+        name = f"{self.id}\0{self.text}".encode()
+        return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
+
 
 class Manifest(Sequence[Utterance]):
-    """The utterances of a file, in its order, with the durations that batches are planned from."""
+    """Utterances, in their order, with the durations that batches are planned from.
+
+    Those of a large file are parsed when they are asked for; a part of a manifest, and several of
+    them together, are arrays of places and copy no utterance.
+    """
 
     def __init__(self, utterances: Iterable[Utterance], name: str = "") -> None:
-        self._utterances = tuple(utterances)
         self.name = name
-        self.durations = np.array([u.duration for u in self._utterances], dtype=np.float64)
+        self._digests: NDArray[np.uint64] | None = None
+        self.durations: NDArray[np.float64]  # (n,) seconds
+        self._rows: Sequence[Utterance]
+        if isinstance(utterances, IndexedLines):
+            self._rows = utterances
+            self.durations, self._digests = utterances.columns.durations, utterances.columns.digests
+        else:
+            self._rows = tuple(utterances)
+            self.durations = np.array([u.duration for u in self._rows], dtype=np.float64)
+
+    @classmethod
+    def join(cls, manifests: "Sequence[Manifest]") -> "Manifest":
+        """One manifest after the other."""
+        whole = cls((), "+".join(m.name for m in manifests))
+        whole._rows = Joined(manifests)
+        whole.durations = np.concatenate([m.durations for m in manifests])
+        whole._digests = np.concatenate([m.digests for m in manifests])
+        return whole
+
+    def select(self, places: NDArray[np.int64]) -> "Manifest":
+        """The utterances at some places, in that order."""
+        part = Manifest((), self.name)
+        part._rows = Selected(self._rows, places)
+        part.durations = self.durations[places]
+        part._digests = None if self._digests is None else self._digests[places]
+        return part
 
     def __len__(self) -> int:
-        return len(self._utterances)
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Utterance]:
+        return iter(self._rows)
 
     @overload
     def __getitem__(self, index: int) -> Utterance: ...
@@ -57,19 +99,29 @@ class Manifest(Sequence[Utterance]):
     def __getitem__(self, index: slice) -> "Manifest": ...
     def __getitem__(self, index: int | slice) -> "Utterance | Manifest":
         if isinstance(index, slice):
-            return Manifest(self._utterances[index], self.name)
-        return self._utterances[index]
+            return self.select(np.arange(len(self))[index])
+        return self._rows[index]
 
     @property
     def hours(self) -> float:
         """Total duration in hours."""
         return float(self.durations.sum()) / 3600
 
+    @property
+    def digests(self) -> NDArray[np.uint64]:
+        """(n,) 64 bits of each, equal for equal ids and texts."""
+        if self._digests is None:
+            self._digests = np.array([u.digest for u in self], dtype=np.uint64)
+        return self._digests
+
 
 def read_manifest(
     path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
 ) -> Manifest:
     """Read a JSONL manifest, a line at a time.
+
+    A large one is indexed, and the index kept beside it or in the user's cache, so that it is
+    opened at once as long as it does not change.
 
     Args:
         path: of the manifest.
@@ -88,15 +140,14 @@ def read_manifest(
             f"{path}: no such manifest. Write it with `python -m asr.prepare corpus=...`, or give "
             "the path of a JSONL file with audio_filepath, duration and text on each line"
         )
-    utterances = []
-    with path.open("rb") as lines:
-        number = 0
-        while line := lines.readline(_MAX_LINE_BYTES + 1):
-            number += 1
-            if number == 1:
-                line = line.removeprefix(codecs.BOM_UTF8)
-            if line.strip():
-                utterances.append(_parse(line, path, number, fence))
+    utterances: Sequence[Utterance]
+    parse = partial(_parse, path, str(path.parent), fence)
+    if path.stat().st_size > _INDEXED_BYTES:
+        utterances = IndexedLines(path, parse, "" if fence is None else fence.about(path))
+    else:
+        with path.open("rb") as file:
+            numbered = enumerate(lines(file), start=1)
+            utterances = tuple(parse(line, number) for number, (_, line) in numbered if line)
     if not utterances:
         raise ValueError(f"{path}: the manifest is empty; nothing can be trained or scored on it")
     return Manifest(utterances, name=f"{path.resolve().parent.name}/{path.stem}")
@@ -139,6 +190,10 @@ class _Fence:
         self.root = os.path.realpath(root)
         self.folders: dict[str, str] = {}
 
+    def about(self, path: Path) -> str:
+        """A name for all that its judgement of a manifest's paths depends on, links aside."""
+        return hashlib.sha256(f"{self.root}\0{path.resolve()}".encode()).hexdigest()[:12]
+
     def check(self, audio: str, where: str) -> None:
         folder, name = os.path.split(audio)
         if folder not in self.folders:
@@ -153,11 +208,11 @@ class _Fence:
             )
 
 
-def _parse(line: bytes, path: Path, number: int, fence: _Fence | None) -> Utterance:
+def _parse(path: Path, folder: str, fence: _Fence | None, line: bytes, number: int) -> Utterance:
     where = f"{path}:{number}"
-    if len(line) > _MAX_LINE_BYTES:
+    if len(line) > MAX_LINE_BYTES:
         raise ValueError(
-            f"{where}: longer than {_MAX_LINE_BYTES:,} bytes; is this a manifest? Each line must "
+            f"{where}: longer than {MAX_LINE_BYTES:,} bytes; is this a manifest? Each line must "
             "be one JSON object, which describes one utterance"
         )
     try:
@@ -176,7 +231,7 @@ def _parse(line: bytes, path: Path, number: int, fence: _Fence | None) -> Uttera
     for key in ("audio_filepath", "text"):
         if not isinstance(fields[key], str):
             raise ValueError(f"{where}: {key} must be a string, not {_brief(fields[key])}")
-    audio = os.path.join(path.parent, fields["audio_filepath"])
+    audio = os.path.join(folder, fields["audio_filepath"])
     if not fields["audio_filepath"] or "\0" in audio:
         raise ValueError(f"{where}: audio_filepath {_brief(audio)} is no name of a file")
     if fence is not None:

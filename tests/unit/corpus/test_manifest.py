@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
+import asr.corpus.manifest as manifest_file
 from asr.corpus.manifest import Utterance, read_manifest, write_manifest
 
 LINE = {"audio_filepath": "a.wav", "duration": 1.5, "text": "yes"}
+
+
+@pytest.fixture(params=["read", "indexed"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All holds for small manifests and for those that are large enough to be indexed."""
+    if request.param == "indexed":
+        monkeypatch.setattr(manifest_file, "_INDEXED_BYTES", -1)
 
 
 def write(folder: Path, *lines: str | bytes | dict[str, Any]) -> Path:
