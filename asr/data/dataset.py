@@ -1,10 +1,10 @@
 """A manifest as examples: read, augmented and encoded, by a function of (seed, epoch, slot)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import overload
 
 import numpy as np
 import torch
@@ -30,6 +30,32 @@ class Draw:
     epoch: int
     slot: int
     stretches: tuple[float, ...]
+
+
+class Draws(Sequence[Draw]):
+    """What an epoch holds, as arrays; a draw is made when it is asked for.
+
+    places: (slots,) in the manifest. stretches: (slots,) of each augmentation.
+    """
+
+    def __init__(
+        self, epoch: int, places: NDArray[np.int64], stretches: Sequence[NDArray[np.float64]]
+    ) -> None:
+        self.epoch, self.places, self.stretches = epoch, places, tuple(stretches)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, slot: int) -> Draw: ...
+    @overload
+    def __getitem__(self, slot: slice) -> list[Draw]: ...
+    def __getitem__(self, slot: int | slice) -> Draw | list[Draw]:
+        if isinstance(slot, slice):
+            return [self[i] for i in range(len(self))[slot]]
+        slot = range(len(self))[slot]
+        stretches = tuple(float(column[slot]) for column in self.stretches)
+        return Draw(int(self.places[slot]), self.epoch, slot, stretches)
 
 
 class SpeechDataset(Dataset[Example | ValueError]):
@@ -62,7 +88,7 @@ class SpeechDataset(Dataset[Example | ValueError]):
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def draws(self, epoch: int, weights: NDArray[np.float64] | None = None) -> list[Draw]:
+    def draws(self, epoch: int, weights: NDArray[np.float64] | None = None) -> Draws:
         """What an epoch holds: each utterance once, or as often as its weight says."""
         slots = np.arange(len(self))
         if weights is not None:
@@ -72,16 +98,17 @@ class SpeechDataset(Dataset[Example | ValueError]):
             augment.stretch(len(slots), np.random.default_rng([self.seed, epoch, _STRETCH, i]))
             for i, augment in enumerate(self.augments)
         ]
-        columns = np.stack(stretches, axis=1) if stretches else np.empty((len(slots), 0))
-        return [
-            Draw(int(index), epoch, slot, tuple(stretch))
-            for slot, (index, stretch) in enumerate(zip(slots, columns.tolist(), strict=True))
-        ]
+        # Most change no duration, and a one for each of millions of utterances takes memory.
+        columns = [np.broadcast_to(1.0, s.shape) if (s == 1).all() else s for s in stretches]
+        return Draws(epoch, slots, columns)
 
-    def durations(self, draws: Sequence[Draw]) -> NDArray[np.float64]:
+    def durations(self, draws: Draws) -> NDArray[np.float64]:
         """Seconds of each draw, after the changes of speed that were drawn for it."""
-        stretches = np.array([math.prod(d.stretches) for d in draws])
-        return stretches * self.manifest.durations[[d.index for d in draws]]
+        seconds = np.ones(len(draws))
+        for stretches in draws.stretches:
+            seconds *= stretches
+        seconds *= self.manifest.durations[draws.places]
+        return seconds
 
     def __getitem__(self, draw: Draw) -> Example | ValueError:
         utterance = self.manifest[draw.index]

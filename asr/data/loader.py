@@ -15,9 +15,8 @@ from torch.utils.data import DataLoader
 from asr.core.distributed import rank, world_size
 from asr.data.batch import Batch, Example, collate
 from asr.data.dataset import Draw, SpeechDataset
-from asr.data.sampler import epoch_batches, shard
-
-Update = list[list[Draw]]  # the micro-batches of one update, as far as they are this rank's
+from asr.data.plan import Plan, Planned
+from asr.data.sampler import epoch_batches
 
 _POLL_SECONDS = 2  # between looks at whether the workers live
 _TRIES = 3
@@ -62,9 +61,9 @@ class TrainingData:
         self.worker_timeout = worker_timeout
         self.pin_memory = pin_memory
 
-    def plan(self, epoch: int) -> list[Update]:
+    def plan(self, epoch: int) -> Plan:
         """The updates of an epoch, nothing read yet."""
-        draws, accumulate = self.dataset.draws(epoch, self.weights), self.accumulate
+        draws = self.dataset.draws(epoch, self.weights)
         batches = epoch_batches(
             self.dataset.durations(draws),
             batch_seconds=self.batch_seconds,
@@ -73,14 +72,11 @@ class TrainingData:
             seed=self.dataset.seed,
             sortagrad_epochs=self.sortagrad_epochs,
         )
-        return [
-            [[draws[i] for i in part] for part in shard(batch, rank(), world_size(), accumulate)]
-            for batch in batches
-        ]
+        return Plan(draws, batches, rank(), world_size(), self.accumulate)
 
     def updates(
         self,
-        plan: Sequence[Update],
+        plan: Plan,
         start: int = 0,
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[list[Batch]]:
@@ -96,23 +92,22 @@ class TrainingData:
         rest = plan[start:]
         batches = load_batches(
             self.dataset,
-            [m for update in rest for m in update],
+            rest.micro_batches(),
             self.workers,
             self.pin_memory,
             self.worker_timeout,
             strict=False,
             stop=stop,
         )
-        for update in rest:
-            parts = list(islice(batches, len(update)))
-            if len(parts) < len(update):
+        for i in range(len(rest)):
+            count = len(rest.cut(i))
+            parts = list(islice(batches, count))
+            if len(parts) < count:
                 return
             yield parts
 
 
-def evaluation_plan(
-    dataset: SpeechDataset, batch_seconds: float, max_utterances: int
-) -> list[list[Draw]]:
+def evaluation_plan(dataset: SpeechDataset, batch_seconds: float, max_utterances: int) -> Planned:
     """Each utterance once, short ones first."""
     draws = dataset.draws(epoch=0)
     batches = epoch_batches(
@@ -123,12 +118,12 @@ def evaluation_plan(
         seed=0,
         sortagrad_epochs=1,
     )
-    return [[draws[i] for i in batch] for batch in batches]
+    return Planned(draws, batches)
 
 
 def load_batches(
     dataset: SpeechDataset,
-    plan: list[list[Draw]],
+    plan: Sequence[list[Draw]],
     workers: int,
     pin_memory: bool = False,
     worker_timeout: float = 300.0,
@@ -149,7 +144,7 @@ def load_batches(
     """
     done, failures = 0, 0
     while done < len(plan):
-        batches = iter(_loader(dataset, plan[done:], workers, pin_memory))
+        batches = iter(_loader(dataset, _from(plan, done), workers, pin_memory))
         # Torch's own handler raises wherever the program just is, in mid-update too.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -183,8 +178,13 @@ class _WorkerError(Exception):
     """A loader process died or hangs."""
 
 
+def _from(plan: Sequence[list[Draw]], start: int) -> Iterator[list[Draw]]:
+    """Made one by one, as they are sent to the workers."""
+    return (plan[i] for i in range(start, len(plan)))
+
+
 def _loader(
-    dataset: SpeechDataset, plan: list[list[Draw]], workers: int, pin_memory: bool
+    dataset: SpeechDataset, plan: Iterator[list[Draw]], workers: int, pin_memory: bool
 ) -> DataLoader[Example | ValueError]:
     return DataLoader(
         dataset,

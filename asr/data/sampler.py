@@ -4,8 +4,10 @@ The first epochs go from short to long (SortaGrad: Deep Speech 2, arXiv:1512.025
 take batches of like length in random order, whose composition differs from epoch to epoch.
 """
 
-from itertools import pairwise
+from collections.abc import Sequence
+from typing import overload
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,36 @@ _MAX_JITTER = 0.1
 _STREAM = 0xBA7C4E50
 
 
+class Batches(Sequence[Batch]):
+    """The batches of an epoch, as three arrays.
+
+    order: (utterances,) indices of utterances, those of a batch side by side. starts: where in it
+    each batch begins, and the last ends. turns: (batches,) which of them comes when.
+    """
+
+    def __init__(self, order: Batch, starts: Batch, turns: Batch) -> None:
+        self.order, self.starts, self.turns = order, starts, turns
+
+    def __len__(self) -> int:
+        return len(self.turns)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Batches": ...
+    def __getitem__(self, index: int | slice) -> "Batch | Batches":
+        if isinstance(index, slice):
+            return Batches(self.order, self.starts, self.turns[index])
+        turn = self.turns[index]
+        return self.order[self.starts[turn] : self.starts[turn + 1]]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(batches,) numbers of utterances."""
+        sizes: NDArray[np.int64] = np.diff(self.starts)[self.turns]
+        return sizes
+
+
 def epoch_batches(
     durations: NDArray[np.float64],
     *,
@@ -29,7 +61,7 @@ def epoch_batches(
     epoch: int,
     seed: int,
     sortagrad_epochs: int,
-) -> list[Batch]:
+) -> Batches:
     """Plan the batches of an epoch, one for each update, over all ranks and micro-batches.
 
     Every utterance occurs exactly once. Padded to its longest utterance, no batch exceeds
@@ -44,22 +76,20 @@ def epoch_batches(
         sortagrad_epochs: how many epochs go ascending by duration (ties by index).
 
     Returns:
-        Indices into `durations`, an array for each batch.
+        Indices into `durations`, an array for each batch; made when it is asked for.
 
     Raises:
         ValueError: no durations, one that is not positive and finite, or an option out of range.
     """
     durations = np.asarray(durations, dtype=np.float64)
     _check(durations, batch_seconds, max_utterances, epoch, seed, sortagrad_epochs)
-    if epoch < sortagrad_epochs:
-        order = np.argsort(durations, kind="stable")
-        return _cut(order, durations[order], batch_seconds, max_utterances)
     rng = np.random.default_rng([seed, epoch, _STREAM])
-    logs = np.log(durations)
-    jitter = _jitter(logs, np.maximum(durations / batch_seconds, 1 / max_utterances))
-    order = np.argsort(logs + jitter * rng.uniform(-1, 1, len(logs)), kind="stable")
-    batches = _cut(order, durations[order], batch_seconds, max_utterances)
-    return [batches[i] for i in rng.permutation(len(batches))]
+    ascending = epoch < sortagrad_epochs
+    lengths = durations if ascending else _strayed(durations, batch_seconds, max_utterances, rng)
+    order = _ascending(lengths)
+    starts = _cut(durations[order], float(batch_seconds), max_utterances)
+    count = len(starts) - 1
+    return Batches(order, starts, np.arange(count) if ascending else rng.permutation(count))
 
 
 def shard(batch: Batch, rank: int, world_size: int, accumulate: int) -> list[Batch]:
@@ -84,27 +114,56 @@ def shard(batch: Batch, rank: int, world_size: int, accumulate: int) -> list[Bat
     return [batch[i::parts][rank::world_size] for i in range(parts)]
 
 
-def _jitter(logs: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How wide, in log duration, one batch is around each utterance, which is `shares` of one."""
+def _strayed(
+    durations: NDArray[np.float64],
+    batch_seconds: float,
+    max_utterances: int,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Log durations, each moved at random within about the width of one batch around it."""
+    logs = np.log(durations)
     bins = ((logs - logs.min()) / _MIN_JITTER).astype(np.int64)
-    batches = np.bincount(bins, weights=shares)
-    widths: NDArray[np.float64] = _MIN_JITTER / batches[bins]
-    return widths.clip(_MIN_JITTER, _MAX_JITTER)
+    shares = np.maximum(durations / batch_seconds, 1 / max_utterances)  # of a batch
+    widths: NDArray[np.float64] = np.bincount(bins, weights=shares)[bins]  # batches in a bin
+    np.divide(_MIN_JITTER, widths, out=widths)
+    widths.clip(_MIN_JITTER, _MAX_JITTER, out=widths)
+    widths *= rng.uniform(-1, 1, len(logs))
+    return np.add(logs, widths, out=widths)
 
 
+def _ascending(values: NDArray[np.float64]) -> Batch:
+    """As a stable sort has it, ties by index, which numpy's takes several times as long for."""
+    order = np.argsort(values)
+    ordered = values[order]
+    rises = ordered[1:] > ordered[:-1]
+    if rises.all():
+        return order
+    keys = np.zeros(len(values), dtype=np.int64)
+    np.cumsum(rises, out=keys[1:])
+    keys *= len(values)
+    keys += order
+    keys.sort()
+    keys %= len(values)
+    return keys
+
+
+@numba.njit(nogil=True, cache=True)
 def _cut(
-    order: Batch, durations: NDArray[np.float64], batch_seconds: float, max_utterances: int
-) -> list[Batch]:
-    """Fill one batch after the other with consecutive utterances."""
-    starts = [0]
-    sizes = np.arange(1, min(max_utterances, len(order)) + 1)
-    while (start := starts[-1]) < len(order):
-        # The first utterance alone bounds how many can fit, so that no window is longer.
-        fit = int(min(max_utterances, batch_seconds / durations[start] + 1))
-        longest = np.maximum.accumulate(durations[start : start + fit])
-        padded_seconds = longest * sizes[: len(longest)]
-        starts.append(start + max(1, int(padded_seconds.searchsorted(batch_seconds, "right"))))
-    return [order[i:j] for i, j in pairwise(starts)]
+    durations: NDArray[np.float64], batch_seconds: float, max_utterances: int
+) -> NDArray[np.int64]:
+    """Where batches start, and the last ends, that consecutive utterances fill one by one."""
+    starts = np.empty(len(durations) + 1, dtype=np.int64)
+    starts[0] = count = start = 0
+    longest = 0.0
+    for i in range(len(durations)):
+        longest = max(longest, durations[i])
+        size = i + 1 - start
+        if size > 1 and (size > max_utterances or longest * size > batch_seconds):
+            count += 1
+            starts[count] = start = i
+            longest = durations[i]
+    starts[count + 1] = len(durations)
+    return starts[: count + 2].copy()
 
 
 def _check(

@@ -8,7 +8,7 @@ log-probabilities depend on; the folder may be deleted at any time.
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +79,7 @@ def _identity(checkpoint: Path, manifest: Manifest) -> str:
 def _compute(
     recognizer: Recognizer,
     dataset: SpeechDataset,
-    plan: list[list[Draw]],
+    plan: Sequence[list[Draw]],
     workers: int,
     progress: Callable[[int], None],
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
