@@ -89,6 +89,21 @@ def _join(backend: str, patience: float) -> None:
     )
 
 
+@contextmanager
+def main_first() -> Iterator[None]:
+    """Let the main process go through the block before the others, which find what it left there.
+
+    What it raises does not keep them from coming to the same end.
+    """
+    if world_size() > 1 and not is_main():
+        dist.barrier()
+    try:
+        yield
+    finally:
+        if world_size() > 1 and is_main():
+            dist.barrier()
+
+
 def add_up(values: Tensor) -> Tensor:
     """The sum of a tensor over all ranks, in place; not differentiable."""
     if world_size() > 1:

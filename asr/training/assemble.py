@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from asr.core.checkpoint import load_checkpoint
-from asr.core.distributed import exchange, is_main, world_size
+from asr.core.distributed import exchange, is_main, main_first, world_size
+from asr.core.progress import progress_bar
 from asr.corpus.manifest import Manifest, read_manifest
 from asr.data.dataset import SpeechDataset
 from asr.data.loader import TrainingData
@@ -61,27 +62,31 @@ def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
     if last is not None:
         check_same(plain, last["config"], name)
         check_checkpoint_targets(last, folder, trusted)
-    train, weights = _training_manifest(config.data, say)
-    if last is not None and last["data"] != _data_digest(train):
+    with main_first():  # which indexes a large manifest for all
+        train, weights = _training_manifest(config.data, say)
+        dev = join_manifests(config.data.dev, config.data.root_only)
+    data = _data_digest(train)
+    if last is not None and last["data"] != data:
         raise ValueError(
             f"run={name} was begun on other training data than what {list(config.data.train)} hold "
             "now; take another run= to begin anew"
         )
-    dev = join_manifests(config.data.dev, config.data.root_only)
     torch.manual_seed(config.seed)
     if last is not None:
         tokenizer: Tokenizer = build(last["tokenizer"], trusted=trusted)
         recognizer = build_recognizer(plain, tokenizer, trusted)
     else:
         recognizer = _fresh_recognizer(plain, train, trusted, say)
-    fit = check_transcripts(train, recognizer, config.data.max_infeasible, say)
+    with main_first():
+        seen = folder / "transcripts.kept"
+        fit = check_transcripts(train, recognizer, config.data.max_infeasible, say, seen)
     recognizer.to(device, torch.float64 if config.trainer.precision == "float64" else None)
     header = {
         "config": plain,
         "tokenizer": recognizer.tokenizer.state(),
         "feature_fingerprint": feature_fingerprint(recognizer.features),
         "versions": _versions(),
-        "data": _data_digest(train),
+        "data": data,
     }
     _agree(0 if last is None else last["training"]["state"]["step"], header, folder)
     trainer = _trainer(config, recognizer, train, weights, fit, dev, checkpoints, header, trusted)
@@ -179,7 +184,8 @@ def _fresh_recognizer(
     plain: dict[str, Any], train: Manifest, trusted: list[str], say: Say
 ) -> Recognizer:
     def learnt() -> Tokenizer:
-        return build(plain["tokenizer"], (u.text for u in train), trusted=trusted)  # type: ignore[no-any-return]
+        texts = _texts(train, "collecting the alphabet")
+        return build(plain["tokenizer"], texts, trusted=trusted)  # type: ignore[no-any-return]
 
     if plain["init_from"] is None:
         return build_recognizer(plain, learnt(), trusted)
@@ -196,7 +202,8 @@ def _fresh_recognizer(
     if warning:
         say(f"warning: {warning}")
     same = checkpoint["config"]["tokenizer"] == plain["tokenizer"]
-    serves = same and not any(teacher.tokenizer.unknown(u.text) for u in train)
+    texts = _texts(train, "comparing alphabets")
+    serves = same and not any(map(teacher.tokenizer.unknown, texts))
     tokenizer = teacher.tokenizer if serves else learnt()
     recognizer = build_recognizer(plain, tokenizer, trusted)
     weights = teacher.state_dict()
@@ -216,6 +223,14 @@ def _fresh_recognizer(
     return recognizer
 
 
+def _texts(manifest: Manifest, purpose: str) -> Iterator[str]:
+    with progress_bar(purpose, len(manifest)) as advance:
+        for number, utterance in enumerate(manifest, start=1):
+            yield utterance.text
+            if number % 1000 == 0:
+                advance(1000)
+
+
 def join_manifests(paths: Any, root: str | None = None) -> Manifest:
     """Several manifests one after the other; audio outside of `root` is refused."""
     manifests = [read_manifest(path, root) for path in paths]
@@ -223,7 +238,7 @@ def join_manifests(paths: Any, root: str | None = None) -> Manifest:
         raise ValueError("data.train, data.dev or manifest is an empty list; name a manifest")
     if len(manifests) == 1:
         return manifests[0]
-    return Manifest((u for m in manifests for u in m), "+".join(m.name for m in manifests))
+    return Manifest.join(manifests)
 
 
 def _training_manifest(data: Any, say: Say) -> tuple[Manifest, NDArray[np.float64] | None]:
@@ -240,24 +255,25 @@ def _training_manifest(data: Any, say: Say) -> tuple[Manifest, NDArray[np.float6
         for path in data.train
     ]
     weights = np.repeat(np.array(data.weights, dtype=np.float64), [len(m) for m in kept])
-    return Manifest((u for m in kept for u in m), "+".join(m.name for m in kept)), weights
+    return Manifest.join(kept), weights
 
 
 def _kept(manifest: Manifest, shortest: float, longest: float, say: Say) -> Manifest:
-    kept = [u for u in manifest if shortest <= u.duration <= longest]
-    if len(kept) < len(manifest):
-        short = sum(u.duration < shortest for u in manifest)
-        say(
-            f"{manifest.name}: {len(manifest) - len(kept)} of {len(manifest)} utterances left out: "
-            f"{short} under data.min_seconds={shortest}, "
-            f"{len(manifest) - len(kept) - short} over data.max_seconds={longest}"
-        )
-    if not kept:
+    short, long = manifest.durations < shortest, manifest.durations > longest
+    kept = np.flatnonzero(~(short | long))
+    if len(kept) == len(manifest):
+        return manifest
+    say(
+        f"{manifest.name}: {len(manifest) - len(kept)} of {len(manifest)} utterances left out: "
+        f"{short.sum()} under data.min_seconds={shortest}, "
+        f"{long.sum()} over data.max_seconds={longest}"
+    )
+    if not len(kept):
         raise ValueError(
             f"{manifest.name}: no utterance lasts between data.min_seconds={shortest} and "
             f"data.max_seconds={longest}"
         )
-    return Manifest(kept, manifest.name)
+    return manifest.select(kept)
 
 
 def _parameter_groups(recognizer: nn.Module) -> list[dict[str, Any]]:
@@ -268,9 +284,9 @@ def _parameter_groups(recognizer: nn.Module) -> list[dict[str, Any]]:
 
 
 def _data_digest(train: Manifest) -> str:
-    digest = hashlib.sha256(train.durations.tobytes())
-    for utterance in train:
-        digest.update(f"{utterance.id}\0{utterance.text}\0".encode())
+    """Of what is trained on, in its order: durations, ids and texts."""
+    digest = hashlib.sha256(train.durations.data)
+    digest.update(train.digests.data)
     return digest.hexdigest()
 
 

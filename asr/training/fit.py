@@ -1,50 +1,71 @@
 """Before training: does every transcript fit into the model's output? From durations alone."""
 
+import hashlib
+import json
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from asr.core import kept
+from asr.core.distributed import is_main
+from asr.core.progress import progress_bar
+from asr.core.spread import spread
 from asr.corpus.manifest import Manifest
 from asr.ctc.loss import min_frames
 from asr.recognizer.recognizer import Recognizer
+from asr.tokenizer.base import Tokenizer
 
 _WORST = 10  # utterances shown
+_SAMPLE = 64  # utterances that reference losses are computed on
+_PIECE = 50_000  # utterances that a process looks at at a time; what took longer is kept
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Of each training utterance: its tokens, output frames there, and output frames needed."""
+    """Whether transcripts fit into the model's output.
 
-    tokens: tuple[tuple[int, ...], ...]
+    frames, needed: (utterances,) output frames there, and those needed. counts: (V,) how often
+    each token occurs. rows: some of the utterances that fit. tokens: theirs.
+    """
+
     frames: NDArray[np.int64]
     needed: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    tokens: tuple[tuple[int, ...], ...]
 
 
 def check_transcripts(
-    train: Manifest, recognizer: Recognizer, allowed: float, say: Callable[[str], None]
+    train: Manifest,
+    recognizer: Recognizer,
+    allowed: float,
+    say: Callable[[str], None],
+    place: Path | None = None,
 ) -> Fit:
     """Report transcripts that are too long for their audio at the model's output rate.
 
     Audio is not read. Changes of speed, which augmentation draws later, are not counted.
 
     allowed: the share that may be too long; they teach nothing (loss and gradient 0).
+    place: a file to keep in what took long to find out.
 
     Raises:
         ValueError: a transcript holds what the alphabet does not, or more are too long.
     """
     samples = torch.from_numpy(np.rint(train.durations * recognizer.features.sample_rate)).long()
     frames = recognizer.output_lengths(samples).numpy()
-    tokens = []
-    for utterance in train:
-        try:
-            tokens.append(tuple(recognizer.tokenizer.encode(utterance.text)))
-        except ValueError as error:
-            raise ValueError(f"{train.name}: utterance {utterance.id}: {error}") from None
-    needed = np.array([min_frames(t) for t in tokens])
-    fit = Fit(tuple(tokens), frames, needed)
+    needed, counts = _needed_frames(train, recognizer.tokenizer, place)
+    fits = np.flatnonzero((frames >= needed) & (needed > 0))
+    rows = fits[np.linspace(0, len(fits) - 1, min(_SAMPLE, len(fits))).astype(int)]
+    tokens = tuple(tuple(recognizer.tokenizer.encode(train[i].text)) for i in rows.tolist())
+    fit = Fit(frames, needed, counts, rows, tokens)
     bad = np.flatnonzero(frames < needed)
     if not len(bad):
         return fit
@@ -60,6 +81,47 @@ def check_transcripts(
         )
     say("warning: " + message)
     return fit
+
+
+def _needed_frames(
+    train: Manifest, tokenizer: Tokenizer, place: Path | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n,) frames that each transcript needs, and (V,) how often each token occurs."""
+    state = hashlib.sha256(train.digests.data)
+    state.update(json.dumps(tokenizer.state(), default=repr).encode())
+    key = f"transcripts-1 {state.hexdigest()}"
+    if place is not None and (found := kept.find(place, key)) is not None:
+        return found[1]["needed"], found[1]["counts"]
+    pieces = [range(i, min(i + _PIECE, len(train))) for i in range(0, len(train), _PIECE)]
+    needed, counts = [], np.zeros(len(tokenizer), dtype=np.int64)
+    with (
+        progress_bar("checking transcripts", len(train)) as advance,
+        closing(spread(partial(_look, train, tokenizer), pieces)) as results,
+    ):
+        for part, seen in results:
+            needed.append(part)
+            counts += seen
+            advance(len(part))
+    arrays = {"needed": np.concatenate(needed), "counts": counts}
+    if place is not None and len(pieces) > 1 and is_main():
+        with suppress(OSError):  # it can be found out again
+            kept.keep(place, key, {}, arrays)
+    return arrays["needed"], counts
+
+
+def _look(
+    train: Manifest, tokenizer: Tokenizer, rows: range
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    tokens = []
+    for i in rows:
+        utterance = train[i]
+        try:
+            tokens.append(tokenizer.encode(utterance.text))
+        except ValueError as error:
+            raise ValueError(f"{train.name}: utterance {utterance.id}: {error}") from None
+    needed = np.array([min_frames(t) for t in tokens])
+    flat = np.fromiter(chain.from_iterable(tokens), dtype=np.int64)
+    return needed, np.bincount(flat, minlength=len(tokenizer))
 
 
 def _worst(train: Manifest, fit: Fit, bad: NDArray[np.int64]) -> str:

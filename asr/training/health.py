@@ -19,7 +19,6 @@ from asr.core.padded import Padded
 from asr.ctc.loss import ctc_loss, posterior_limit
 from asr.training.fit import Fit
 
-_SAMPLE = 64  # utterances that reference losses are computed on
 _LISTENS = 0.97  # below this share of the deaf loss a model has begun to listen
 _PROBES = 1000  # weights of each tensor that are watched
 
@@ -29,12 +28,12 @@ def untrained_loss(fit: Fit, vocabulary: int) -> float:
     return _constant_loss(fit, torch.full((vocabulary,), -math.log(vocabulary)))
 
 
-def deaf_loss(fit: Fit, vocabulary: int) -> float:
+def deaf_loss(fit: Fit) -> float:
     """Nats per token of the best model that gives the same posteriors in every frame.
 
     It knows how often each token occurs, and how often a blank is best, but hears nothing.
     """
-    counts = np.bincount([t for ts in fit.tokens for t in ts], minlength=vocabulary)[1:] + 1.0
+    counts = fit.counts[1:] + 1.0
     tokens = torch.from_numpy(np.log(counts / counts.sum())).float()
     blanks = [1 - 2.0**-n for n in range(1, 8)] + [0.1, 0.3, 0.7]
     return min(
@@ -44,13 +43,11 @@ def deaf_loss(fit: Fit, vocabulary: int) -> float:
 
 
 def _constant_loss(fit: Fit, log_probs: Tensor) -> float:
-    fits = np.flatnonzero((fit.frames >= fit.needed) & (fit.needed > 0))
-    if not len(fits):
+    if not len(fit.rows):
         return math.nan
-    rows = fits[np.linspace(0, len(fits) - 1, min(_SAMPLE, len(fits))).astype(int)]
-    tokens = Padded.stack([torch.tensor(fit.tokens[i], dtype=torch.int64) for i in rows])
-    lengths = torch.from_numpy(fit.frames[rows])
-    values = log_probs.expand(len(rows), int(lengths.max()), -1)  # (B, T', V)
+    tokens = Padded.stack([torch.tensor(t, dtype=torch.int64) for t in fit.tokens])
+    lengths = torch.from_numpy(fit.frames[fit.rows])
+    values = log_probs.expand(len(lengths), int(lengths.max()), -1)  # (B, T', V)
     return float(ctc_loss(Padded(values, lengths), tokens).sum() / tokens.lengths.sum())
 
 
@@ -73,7 +70,7 @@ class Health:
         if after < 0:
             raise ValueError(f"trainer.stuck_after={after} must be at least 0")
         self.fit, self.vocabulary, self.after = fit, vocabulary, after
-        self.untrained, self.deaf = untrained_loss(fit, vocabulary), deaf_loss(fit, vocabulary)
+        self.untrained, self.deaf = untrained_loss(fit, vocabulary), deaf_loss(fit)
         self.recall([])
 
     def recall(self, history: Iterable[Mapping[str, float | None]]) -> None:

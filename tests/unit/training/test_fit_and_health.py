@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import asr.training.fit as fit_file
 from asr.core.padded import Padded
 from asr.corpus.manifest import Manifest, Utterance
 from asr.ctc.loss import min_frames, posterior_limit
@@ -19,7 +20,10 @@ TEXTS = ["ab", "aab", "b", "abab"]
 
 
 def fit_of(tokens: list[tuple[int, ...]], frames: list[int]) -> Fit:
-    return Fit(tuple(tokens), np.array(frames), np.array([min_frames(t) for t in tokens]))
+    needed = np.array([min_frames(t) for t in tokens])
+    rows = np.flatnonzero((np.array(frames) >= needed) & (needed > 0))
+    counts = np.bincount([t for ts in tokens for t in ts])
+    return Fit(np.array(frames), needed, counts, rows, tuple(tokens[i] for i in rows))
 
 
 def test_untrained_loss_counts_alignments() -> None:
@@ -39,7 +43,7 @@ def test_no_constant_model_is_much_better_than_the_deaf_one() -> None:
     rng = np.random.default_rng(0)
     tokens = [tuple(rng.choice([1, 1, 1, 2, 3], 6).tolist()) for _ in range(30)]
     fit = fit_of(tokens, [20] * 30)
-    found = deaf_loss(fit, 4)
+    found = deaf_loss(fit)
     logits = torch.zeros(4, requires_grad=True)
     optimizer = torch.optim.Adam([logits], lr=0.1)
     targets = torch.tensor(tokens)
@@ -56,7 +60,7 @@ def test_no_constant_model_is_much_better_than_the_deaf_one() -> None:
 
 
 def test_nothing_fits() -> None:
-    assert math.isnan(deaf_loss(fit_of([(1, 1)], [2]), 3))
+    assert math.isnan(deaf_loss(fit_of([(1, 1)], [2])))
 
 
 def test_the_limit_of_a_second_softmax() -> None:
@@ -125,3 +129,26 @@ def test_only_the_worst_ten_are_shown(recognizer) -> None:
     with pytest.raises(ValueError, match="25 of 25") as error:
         check_transcripts(many, recognizer, 0, print)
     assert str(error.value).count("frames needed") == 10
+
+
+def test_what_takes_long_is_found_out_once(recognizer, tmp_path, monkeypatch) -> None:
+    place = tmp_path / "run/transcripts.kept"
+
+    def seen(manifest: Manifest) -> tuple[list[int], list[int], tuple[tuple[int, ...], ...]]:
+        fit = check_transcripts(manifest, recognizer, 0, print, place)
+        return fit.needed.tolist(), fit.counts.tolist(), fit.tokens
+
+    train = manifest(1, 1, 1, 1)
+    whole = seen(train)
+    assert not place.exists(), "a moment's work is not kept"
+    assert whole[0] == [2, 4, 1, 4] and whole[1] == [0, 5, 5]
+    assert whole[2] == ((1, 2), (1, 1, 2), (2,), (1, 2, 1, 2))
+    monkeypatch.setattr(fit_file, "_PIECE", 3)
+    assert seen(train) == whole
+    first = place.stat()
+    assert seen(train) == whole and place.stat() == first
+    assert seen(Manifest([*train][::-1], "mine"))[0] == [4, 1, 4, 2]
+    assert place.stat() != first
+    odd = Manifest([*train, Utterance("odd", "x", 1, "abc")], "mine")
+    with pytest.raises(ValueError, match=r"mine: utterance odd: .*'c'"):
+        seen(odd)
