@@ -49,7 +49,7 @@ def slow_batches(
         share = max(duration / batch_seconds, 1 / max_utterances)
         which = int((log - shortest) / 0.01)
         batches[which] = batches.get(which, 0.0) + share
-    widths = [min(0.1, max(0.01, 0.01 / batches[int((log - shortest) / 0.01)])) for log in logs]
+    widths = [min(0.1, max(0.01, 0.02 / batches[int((log - shortest) / 0.01)])) for log in logs]
     moves = rng.uniform(-1, 1, len(logs)).tolist()
     strayed = [log + width * move for log, width, move in zip(logs, widths, moves, strict=True)]
     cut = slow_cut(

@@ -15,7 +15,8 @@ Batch = NDArray[np.int64]
 
 # How far, in log duration, utterances stray from their place: at least the first, which costs
 # about as much padding and mixes tens of batches of a large corpus; up to the second where lengths
-# are rare, so that the same few utterances do not meet in every epoch.
+# are rare, over two batches, so that the same few utterances do not meet in every epoch.
+_BATCHES = 2
 _MIN_JITTER = 0.01
 _MAX_JITTER = 0.1
 # Of [seed, epoch, stream]; far beyond any utterance's index, because numpy takes
@@ -120,12 +121,12 @@ def _strayed(
     max_utterances: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Log durations, each moved at random within about the width of one batch around it."""
+    """Log durations, each moved at random by up to about two batches' width."""
     logs = np.log(durations)
     bins = ((logs - logs.min()) / _MIN_JITTER).astype(np.int64)
     shares = np.maximum(durations / batch_seconds, 1 / max_utterances)  # of a batch
     widths: NDArray[np.float64] = np.bincount(bins, weights=shares)[bins]  # batches in a bin
-    np.divide(_MIN_JITTER, widths, out=widths)
+    np.divide(_BATCHES * _MIN_JITTER, widths, out=widths)
     widths.clip(_MIN_JITTER, _MAX_JITTER, out=widths)
     widths *= rng.uniform(-1, 1, len(logs))
     return np.add(logs, widths, out=widths)
