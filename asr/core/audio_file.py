@@ -1,14 +1,17 @@
 """Opening an audio file by its content, and refusing one that cannot be read right."""
 
+import os
 import re
 import shlex
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import soundfile
 
+from asr.core.shard import ffmpeg_source, open_piece
 from asr.core.sniff import describe, is_mp3, mp3_length_is_a_guess, mp3_start, ogg_is_cut
 
 _HEAD_BYTES = 4096  # more than the longest MP3 frame
@@ -40,29 +43,45 @@ def opened_audio(path: Path, raw: str | None) -> Iterator[soundfile.SoundFile]:
         ValueError: the file is missing, empty, not audio, cut short, damaged or of unknown length,
             or its header claims a rate or a number of channels that no recording has.
     """
+    piece = None
     try:
         declared = {} if raw is None else _declared(path, raw)
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise ValueError(f"{path}: a pipe or a device; name a regular file")
-        with path.open("rb", buffering=0) as file:
+        piece = open_piece(str(path))
+        with cast(BinaryIO, piece) if piece else _regular(path) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
             head = file.read(_HEAD_BYTES)
+            file.seek(0)
             if not head:
                 raise ValueError(f"{path}: the file is empty (0 bytes); copy or download it again")
-            file.seek(0)
+            if raw is not None:
+                _check_whole_samples(path, raw, size)
             try:  # by descriptor: given a path, soundfile looks at its extension
-                sound = soundfile.SoundFile(file.fileno(), closefd=False, **declared)
+                source = piece or file.fileno()
+                sound = soundfile.SoundFile(source, closefd=False, **declared)
             except soundfile.LibsndfileError:
                 raise _not_audio(path, head) from None
             with sound:
-                _verify(sound, file, path, head)
+                _verify(sound, file, size, path, head)
                 yield sound
-    except soundfile.LibsndfileError as error:
-        raise ValueError(
-            f"{path}: truncated or damaged ({error}); copy or download the file again"
-        ) from None
-    except OSError as error:
+    except (OSError, ValueError, soundfile.LibsndfileError) as error:
+        raise _explained(path, (piece and piece.fault) or error) from None
+
+
+def _regular(path: Path) -> BinaryIO:
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError(f"{path}: a pipe or a device; name a regular file")
+    return path.open("rb", buffering=0)
+
+
+def _explained(path: Path, error: Exception) -> ValueError:
+    if isinstance(error, ValueError):
+        return error
+    if isinstance(error, OSError):
         why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
-        raise ValueError(f"{path}: {why}; name an audio file that can be read") from None
+        return ValueError(f"{path}: {why}; name an audio file that can be read")
+    return ValueError(f"{path}: truncated or damaged ({error}); copy or download the file again")
 
 
 def _declared(path: Path, raw: str) -> dict[str, str | int]:
@@ -77,23 +96,27 @@ def _declared(path: Path, raw: str) -> dict[str, str | int]:
             f"{path}: raw={raw!r} must be ENCODING:RATE:CHANNELS, such as 's16be:16000:1', with "
             f"one of the encodings {', '.join(_ENCODINGS)}"
         )
-    subtype, endian, width = _ENCODINGS[encoding]
+    subtype, endian, _ = _ENCODINGS[encoding]
     rate, channels = map(int, numbers)
     _check_form(path, rate, channels)
-    if path.is_file() and (surplus := path.stat().st_size % (width * channels)):
-        raise ValueError(
-            f"{path}: truncated, or not {raw}: {surplus} bytes remain after the last whole sample"
-        )
     form: dict[str, str | int] = {"format": "RAW", "subtype": subtype, "endian": endian}
     return form | {"samplerate": rate, "channels": channels}
 
 
-def _verify(sound: soundfile.SoundFile, file: BinaryIO, path: Path, head: bytes) -> None:
+def _check_whole_samples(path: Path, raw: str, size: int) -> None:
+    encoding, _, channels = raw.split(":")
+    if surplus := size % (_ENCODINGS[encoding][2] * int(channels)):
+        raise ValueError(
+            f"{path}: truncated, or not {raw}: {surplus} bytes remain after the last whole sample"
+        )
+
+
+def _verify(sound: soundfile.SoundFile, file: BinaryIO, size: int, path: Path, head: bytes) -> None:
     """Refuse what libsndfile opens but cannot or did not read right."""
     if sound.format == "MP3" and not is_mp3(head):
         raise _not_audio(path, head)
     _check_form(path, sound.samplerate, sound.channels)
-    if _is_cut(sound, file, path):
+    if _is_cut(sound, file, size):
         raise ValueError(f"{path}: truncated: its end is missing; copy or download the file again")
     if sound.frames == 0:
         raise ValueError(f"{path}: it holds no samples; record it again or leave it out")
@@ -122,10 +145,9 @@ def _check_form(path: Path, rate: int, channels: int) -> None:
         )
 
 
-def _is_cut(sound: soundfile.SoundFile, file: BinaryIO, path: Path) -> bool:
+def _is_cut(sound: soundfile.SoundFile, file: BinaryIO, size: int) -> bool:
     if sound.format == "OGG":
-        start = max(0, path.stat().st_size - _SPAN_BYTES)
-        return ogg_is_cut(_span(file, start, _SPAN_BYTES))
+        return ogg_is_cut(_span(file, max(0, size - _SPAN_BYTES), _SPAN_BYTES))
     sizes = re.search(r"^\s*data : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
     return sizes is not None and int(sizes[2]) < int(sizes[1]) < _OPEN_ENDED
 
@@ -146,6 +168,7 @@ def _not_audio(path: Path, head: bytes) -> ValueError:
 
 
 def ffmpeg_command(path: Path, sample_rate: int) -> str:
-    """What a user can type to convert a file beside itself."""
+    """What a user can type to convert a file, or a piece of a shard, beside itself."""
     target = path.with_name(f"{path.stem}-{sample_rate}.flac")
-    return f"ffmpeg -i {shlex.quote(str(path))} -ar {sample_rate} -ac 1 {shlex.quote(str(target))}"
+    source = shlex.quote(ffmpeg_source(str(path)))
+    return f"ffmpeg -i {source} -ar {sample_rate} -ac 1 {shlex.quote(str(target))}"

@@ -4,7 +4,8 @@
 
 `audio_filepath` is absolute or relative to the manifest's folder; durations and offsets are in
 seconds. Optional: `id`, `speaker`, `offset`, `raw` (the format of a headerless file, such as
-"s16be:16000:1"). Keys that this program does not know are kept.
+"s16be:16000:1"). Audio may be a piece of a shard ("a.tar#OFFSET+LENGTH", in bytes). Keys that this
+program does not know are kept.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from asr.core.shard import container
 from asr.corpus.line_index import MAX_LINE_BYTES, IndexedLines, lines
 from asr.corpus.views import Joined, Selected
 
@@ -195,7 +197,7 @@ class _Fence:
         return hashlib.sha256(f"{self.root}\0{path.resolve()}".encode()).hexdigest()[:12]
 
     def check(self, audio: str, where: str) -> None:
-        folder, name = os.path.split(audio)
+        folder, name = os.path.split(container(audio))
         if folder not in self.folders:
             self.folders[folder] = os.path.realpath(folder)
         real = os.path.join(self.folders[folder], name)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from asr.core.shard import container
 from asr.corpus.manifest import Manifest
 from asr.data.dataset import Draw, SpeechDataset
 from asr.data.loader import evaluation_plan, load_batches
@@ -67,10 +68,10 @@ def _identity(checkpoint: Path, manifest: Manifest) -> str:
     with checkpoint.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     for u in manifest:
-        audio = Path(u.audio).resolve()
-        about = audio.stat() if audio.is_file() else None  # reading it will say what is wrong
+        source = Path(container(u.audio))
+        about = source.stat() if source.is_file() else None  # reading it will say what is wrong
         changes = about and (about.st_size, about.st_mtime_ns)
-        part = (str(audio), changes, u.offset, u.duration, u.raw)
+        part = (str(Path(u.audio).resolve()), changes, u.offset, u.duration, u.raw)
         digest.update(json.dumps(part).encode() + b"\n")
     return digest.hexdigest()[:16]
 

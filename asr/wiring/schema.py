@@ -271,6 +271,19 @@ class PrepareConfig:
     inputs: list[str] = field(default_factory=list)
 
 
+@dataclass
+class PackConfig:
+    """configs/pack.yaml."""
+
+    manifest: str | None = None
+    output: str | None = None
+    shard_megabytes: float = MISSING
+    skip_unreadable: bool = MISSING
+    root_only: str | None = None
+    workers: int = MISSING
+    inputs: list[str] = field(default_factory=list)
+
+
 def register_schemas() -> None:
     """Make the skeletons known to Hydra, under the names that the YAMLs' defaults lists use."""
     store = ConfigStore.instance()
@@ -284,3 +297,4 @@ def register_schemas() -> None:
     store.store(name="check_schema", node=CheckConfig)
     store.store(name="decode_schema", node=DecodeConfig)
     store.store(name="lm_schema", node=LmConfig)
+    store.store(name="pack_schema", node=PackConfig)

@@ -36,7 +36,7 @@ OPEN = {
         ]
     ),
     "tokenizer": {"base", "symbols"},  # symbols: made of a user's file, not of a configuration
-    "corpus": {"base", "manifest", "preparation", "report"},
+    "corpus": {"base", "manifest", "packing", "preparation", "report"},
 }
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
 

@@ -148,6 +148,8 @@ def places(tmp_path: Path) -> Path:
     (tmp_path / "allowed/out").symlink_to(tmp_path / "other")
     (tmp_path / "allowed/out.wav").symlink_to("../other/a.wav")
     (tmp_path / "allowed/in.wav").symlink_to("sub/a.wav")
+    (tmp_path / "allowed/out.tar").symlink_to("../other/a.wav")
+    (tmp_path / "allowed/in.tar").symlink_to("sub/a.wav")
     (tmp_path / "allowed/loop").symlink_to("loop")
     (tmp_path / "link").symlink_to("allowed")
     return tmp_path
@@ -172,6 +174,11 @@ def places(tmp_path: Path) -> Path:
         ("/etc/passwd", False),
         ("/proc/self/root/etc/passwd", False),
         ("..", False),
+        ("sub/a.tar#512+9", True),
+        ("in.tar#512+9", True),
+        ("out.tar#512+9", False),
+        ("out/a.tar#512+9", False),
+        ("../other/a.tar#512+9", False),
     ],
 )
 def test_audio_lies_where_the_user_allows(places: Path, audio: str, inside: bool) -> None:
