@@ -156,10 +156,12 @@ def _blocks(
 
 def _frames(sound: soundfile.SoundFile, start: int, count: int) -> NDArray[np.float32]:
     # An MP3's frames borrow bits from those before them, and soundfile seeks after each read,
-    # which forgets these: so every block is read with what precedes it, at once.
+    # which forgets these: so every block is read with what precedes it, at once. Other files are
+    # left where they stand, because a FLAC's seek decodes a frame even if it leads nowhere.
     warm_up = min(start, _MP3_WARM_UP_FRAMES) if sound.format == "MP3" else 0
-    sound.seek(start - warm_up)
-    if sound.subtype == "PCM_16":  # the same samples as below; of a WAV in half the time
+    if sound.format == "MP3" or sound.tell() != start:
+        sound.seek(start - warm_up)
+    if sound.subtype == "PCM_16" and sound.format != "FLAC":  # the same samples in half the time
         frames: NDArray[np.float32]
         frames = np.multiply(sound.read(count, "int16", always_2d=True), _FULL_SCALE)
         return frames
