@@ -15,6 +15,7 @@ from typing import Any
 TAR_BLOCK = 512  # bytes: a tar's headers, and the multiple that its members are filled up to
 
 _PIECE = re.compile(r"(.+\.tar)#([0-9]{1,18})\+([0-9]{1,18})", re.DOTALL)
+_BUFFER_BYTES = 1 << 17  # most utterances in one request or two
 _MAX_OPEN = 64  # shards; many systems allow a process 256 files
 
 
@@ -49,7 +50,7 @@ def open_piece(audio: str) -> "Piece | None":
             f"{audio}: no member of {length:,} bytes begins there; the shard is damaged, or of "
             "another packing than its manifest"
         )
-    return Piece(shard, start, length)
+    return Piece(_Window(shard, start, length), _BUFFER_BYTES)
 
 
 def ffmpeg_source(audio: str) -> str:
@@ -60,12 +61,21 @@ def ffmpeg_source(audio: str) -> str:
     return f"subfile,,start,{found[2]},end,{int(found[2]) + int(found[3])},,:{found[1]}"
 
 
-class Piece(io.RawIOBase):
-    """Bytes `start` to before `start + length` of a shard, as a file that can be read and sought.
+class Piece(io.BufferedReader):
+    """A piece as a file; buffered, because libsndfile reads an MP3 four bytes at a time."""
 
-    fault: what the disk said where reading failed; libsndfile, which reads it, can only be told
-    that there is no more.
-    """
+    @property
+    def fault(self) -> OSError | None:
+        """What the disk said where reading failed.
+
+        libsndfile, which reads the piece, can only be told that there is no more.
+        """
+        assert isinstance(self.raw, _Window)
+        return self.raw.fault
+
+
+class _Window(io.RawIOBase):
+    """Bytes `start` to before `start + length` of a shard."""
 
     def __init__(self, shard: "_Shard", start: int, length: int) -> None:
         self._shard = shard
