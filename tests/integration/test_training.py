@@ -34,7 +34,7 @@ def test_every_number_is_on_tensorboard_and_in_metrics(
     expected |= {f"train/{name}" for name in ("padding_share", "blank_share", "infeasible")}
     expected |= {f"train/{name}" for name in ("confident_share", "entropy", "infeasible_share")}
     expected |= {f"train/{name}" for name in ("relative_step", "weight_norm")}
-    expected |= {f"validation/{name}" for name in ("loss", "wer", "cer")}
+    expected |= {f"validation/{name}" for name in ("loss", "loss_per_character", "wer", "cer")}
     expected |= {"time/audio_seconds_per_second", "time/validation_seconds"}
     assert set(events.Tags()["scalars"]) == expected
     written = lines_of(tmp_path / "run")
