@@ -1,4 +1,4 @@
-"""Objectives: CR-CTC as its paper writes it, inner layers, entropy; cuts and ranks change nothing."""
+"""Objectives: CR-CTC as in its paper, inner layers, entropy; cuts and ranks change nothing."""
 
 from typing import Any
 
