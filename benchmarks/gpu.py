@@ -36,7 +36,7 @@ import torch
 from flops import flop_counter
 from hydra import compose, initialize_config_dir
 from machine import about
-from speech_like import write_corpus
+from speech_like import durations, write_corpus
 
 from asr.core.padded import Padded
 from asr.data.batch import Batch
@@ -153,7 +153,7 @@ class Bench:
         self.device = choose_device(options.device, 1 if options.small else None)
         files, utterances = (8, 200) if options.small else (600, 20000)
         self.train, self.dev = write_corpus(
-            folder / "audio", files=files, utterances=utterances, seed=1
+            folder / "audio", seconds=durations(files, seed=1), utterances=utterances
         )
         self.number = 0
 

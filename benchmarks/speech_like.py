@@ -6,7 +6,7 @@ about as of speech.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from pathlib import Path
@@ -26,17 +26,19 @@ def durations(count: int, seed: int) -> NDArray[np.float64]:
     return np.where(rng.random(count) < 0.2, rng.uniform(1.5, 11, count), usual).round(3)
 
 
-def write_corpus(folder: Path, *, files: int, utterances: int, seed: int) -> tuple[Path, Path]:
-    """So many flac files, by all cores, and manifests for training and development.
+def write_corpus(
+    folder: Path, *, seconds: Sequence[float] | NDArray[np.float64], utterances: int
+) -> tuple[Path, Path]:
+    """A flac file of each duration, by all cores, and manifests for training and development.
 
     The training manifest names the files again and again, under other names: an epoch may be long
     though little was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = durations(files, seed)
+    files = len(seconds)
     with ProcessPoolExecutor() as pool:
         paths = list(pool.map(_write, repeat(folder), range(files), seconds))
-    lines = [_line(paths[i % files], i, seconds[i % files]) for i in range(utterances)]
+    lines = [_line(paths[i % files], i, float(seconds[i % files])) for i in range(utterances)]
     return _manifest(folder / "train.jsonl", lines), _manifest(folder / "dev.jsonl", lines[:1])
 
 
