@@ -111,26 +111,6 @@ def add_up(values: Tensor) -> Tensor:
     return values
 
 
-def summed(values: Tensor) -> Tensor:
-    """The sum of a tensor over all ranks, for all of them to go on from; differentiable.
-
-    The ranks' losses are parts of one sum, so its gradient is the sum of theirs.
-    """
-    if world_size() == 1:
-        return values
-    return _Summed.apply(values)  # type: ignore[no-untyped-call, no-any-return]
-
-
-class _Summed(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        return add_up(values.detach().clone())
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return add_up(gradient.clone())  # contiguous, and nobody else's
-
-
 def exchange(value: Any) -> list[Any]:
     """What each rank has to say, plain data or dataclasses, in the order of ranks."""
     if world_size() == 1:

@@ -92,5 +92,6 @@ class FramedFeatures(FeatureExtractor):
             center=False,
             return_complex=True,
         )  # (B, n_fft // 2 + 1, T)
-        power = spectrum.real.square() + spectrum.imag.square()
-        return power.to(torch.promote_types(samples.dtype, torch.float32)).transpose(1, 2)
+        spectrum = spectrum.to(torch.promote_types(samples.dtype, torch.complex64))
+        power = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)
+        return power.transpose(1, 2)

@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 
 import numba
 import numpy as np
@@ -80,8 +80,9 @@ def batch_word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> l
 
     def symbols(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[int]]:
         words = [text.split() for text in texts]
-        flat = np.array([numbers[word] for line in words for word in line], dtype=np.int32)
-        return flat, [len(line) for line in words]
+        lengths = list(map(len, words))
+        each = map(numbers.__getitem__, chain.from_iterable(words))
+        return np.fromiter(each, dtype=np.int32, count=sum(lengths)), lengths
 
     return _batch_errors(references, hypotheses, symbols)
 
