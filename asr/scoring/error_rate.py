@@ -7,10 +7,11 @@ backtrace.
 """
 
 import math
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 
 import numba
 import numpy as np
@@ -79,10 +80,12 @@ def batch_word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> l
     numbers: defaultdict[str, int] = defaultdict(count().__next__)
 
     def symbols(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[int]]:
-        words = [text.split() for text in texts]
-        lengths = list(map(len, words))
-        each = map(numbers.__getitem__, chain.from_iterable(words))
-        return np.fromiter(each, dtype=np.int32, count=sum(lengths)), lengths
+        flat, lengths = array("i"), []
+        for text in texts:  # keeping each one's list would cost more in garbage collection
+            words = text.split()
+            flat.extend(map(numbers.__getitem__, words))
+            lengths.append(len(words))
+        return np.array(flat, dtype=np.int32), lengths
 
     return _batch_errors(references, hypotheses, symbols)
 
