@@ -67,19 +67,23 @@ def test_batch_norm_is_torchs_over_the_real_frames(lengths: list[int]) -> None:
     assert torch.allclose(ours.running_variance, theirs.running_var)
 
 
-def test_batch_norm_gradients_are_torchs() -> None:
-    x = batch([5, 3], 4)
+@pytest.mark.parametrize("shape", [(4,), (3, 4)])
+def test_batch_norm_gradients_are_torchs(shape: tuple[int, ...]) -> None:
+    x = batch([5, 3], *shape)  # (B, T, C) or (B, T, F, C)
     gradients = []
     for norm in (MaskedBatchNorm(4).double(), nn.BatchNorm1d(4).double()):
+        with torch.no_grad():
+            norm.weight.copy_(torch.linspace(0.5, 2, 4))
         values = x.values.clone().requires_grad_()
-        out = (
-            norm(Padded(values, x.lengths)).values[x.mask]
-            if isinstance(norm, MaskedBatchNorm)
-            else norm(values[x.mask])
-        )
-        (out**3).sum().backward()
-        gradients.append(values.grad[x.mask])  # what lies beyond comes from nowhere
-    assert torch.allclose(*gradients, atol=1e-8)
+        if isinstance(norm, MaskedBatchNorm):
+            out = norm(Padded(values, x.lengths)).values
+        else:
+            out = norm(values[x.mask].reshape(-1, 4))
+        ((out + 1) ** 3).sum().backward()  # whoever reads the padding, too, changes nothing
+        # What lies beyond the lengths comes from nowhere.
+        gradients.append([values.grad[x.mask], norm.weight.grad, norm.bias.grad])
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-8)
 
 
 def test_batch_norm_is_float32_at_least() -> None:
