@@ -25,7 +25,7 @@ def main(config: DictConfig) -> None:
     from asr.reporting.timed_text import Delivery
     from asr.scoring.known_text import align_dataset, align_file, spoken_words, text_of
     from asr.scoring.transcript import audio_files, pieces
-    from asr.wiring.build import choose_device, open_recognizer
+    from asr.wiring.recognizer import choose_device, open_recognizer
 
     if not config.inputs:
         raise ValueError("name audio files, folders or manifests: python -m asr.align a.wav")

@@ -23,7 +23,8 @@ def main(config: DictConfig) -> None:
     from asr.data.dataset import SpeechDataset
     from asr.scoring.output import report_lines, write_reports
     from asr.scoring.score import score
-    from asr.wiring.build import build_decoders, choose_device, open_recognizer, plain_config
+    from asr.wiring.build import plain_config
+    from asr.wiring.recognizer import build_decoders, choose_device, open_recognizer
     from asr.wiring.run import test_set
 
     device = choose_device(config.device, config.threads)

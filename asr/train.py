@@ -21,7 +21,8 @@ def main(config: DictConfig) -> None:
     from asr.core.distributed import is_main, process_group
     from asr.core.progress import say
     from asr.training.assemble import assemble
-    from asr.wiring.build import choose_device, plain_config
+    from asr.wiring.build import plain_config
+    from asr.wiring.recognizer import choose_device
     from asr.wiring.run import run_name
 
     if config.inputs:

@@ -20,7 +20,8 @@ def main(config: DictConfig) -> None:
     from asr.recognizer.words import TimedText, Word
     from asr.reporting.timed_text import Delivery
     from asr.scoring.transcript import audio_files, transcribe
-    from asr.wiring.build import build, choose_device, open_recognizer
+    from asr.wiring.build import build
+    from asr.wiring.recognizer import choose_device, open_recognizer
 
     if not config.inputs:
         raise ValueError("name the audio files or folders: python -m asr.transcribe a.wav folder")

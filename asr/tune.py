@@ -23,7 +23,8 @@ def main(config: DictConfig) -> None:
     from asr.scoring.posterior_cache import cached_log_probs
     from asr.scoring.tuning import search_space, tune
     from asr.training.assemble import join_manifests
-    from asr.wiring.build import build_decoders, choose_device, open_recognizer, plain_config
+    from asr.wiring.build import plain_config
+    from asr.wiring.recognizer import build_decoders, choose_device, open_recognizer
     from asr.wiring.run import check_no_test_set
 
     say = Console(soft_wrap=True, highlight=False, markup=False).print

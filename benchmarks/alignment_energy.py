@@ -18,7 +18,7 @@ from asr.core.checkpoint import load_checkpoint
 from asr.corpus.manifest import read_manifest
 from asr.data.dataset import SpeechDataset
 from asr.scoring.known_text import align_dataset
-from asr.wiring.build import find_checkpoint, load_recognizer
+from asr.wiring.recognizer import find_checkpoint, load_recognizer
 
 
 def decibels(samples: np.ndarray) -> float:

@@ -21,8 +21,8 @@ from asr.ctc.loss import check_normalised, check_tokens
 from asr.data.batch import Batch
 from asr.objective.ctc import CTC
 from asr.tokenizer.char import Char
-from asr.wiring.build import build_recognizer
 from asr.wiring.command import CONFIGS
+from asr.wiring.recognizer import build_recognizer
 from asr.wiring.schema import register_schemas
 
 

@@ -10,7 +10,8 @@ import torch
 from asr.checking.facts import Split, Target
 from asr.corpus.manifest import read_manifest
 from asr.tokenizer.base import Tokenizer
-from asr.wiring.build import build, open_recognizer, plain_config
+from asr.wiring.build import build, plain_config
+from asr.wiring.recognizer import open_recognizer
 
 _TRAIN = re.compile(r"(?<![a-z])train(ing)?(?![a-z])")
 _HELD_OUT = re.compile(r"(?<![a-z])(dev|devel|test|eval|valid|validation)(?![a-z])")

@@ -21,7 +21,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from asr.core.distributed import is_main
+
+def _speaks() -> bool:
+    """Whether this process is alone, or the first of those that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def say(line: str) -> None:
@@ -30,7 +33,7 @@ def say(line: str) -> None:
     A log on a full disk, or a terminal that is gone, stops nobody: what was done is done.
     """
     try:
-        if is_main():
+        if _speaks():
             Console(soft_wrap=True, highlight=False, markup=False).print(line)
     except OSError:
         atexit.register(_give_up_stdout)
@@ -67,7 +70,7 @@ def progress_bar(
     console = Console(stderr=True)
     counts = (DownloadColumn(), TransferSpeedColumn()) if in_bytes else (MofNCompleteColumn(),)
     columns = (TextColumn("{task.description}"), BarColumn(), *counts, TimeRemainingColumn())
-    shown = console.is_terminal and is_main()
+    shown = console.is_terminal and _speaks()
     with Progress(*columns, console=console, disable=not shown) as progress:
         task = progress.add_task(description, total=total)
 

@@ -27,17 +27,15 @@ from asr.training.fit import Fit, check_transcripts
 from asr.training.health import Health
 from asr.training.mishaps import Mishaps
 from asr.training.trainer import Trainer
-from asr.wiring.build import (
-    build,
-    build_all,
+from asr.wiring.build import build, build_all, plain_config
+from asr.wiring.fingerprint import feature_fingerprint
+from asr.wiring.recognizer import (
     build_recognizer,
     check_checkpoint_targets,
     find_checkpoint,
     fingerprint_gap,
     load_recognizer,
-    plain_config,
 )
-from asr.wiring.fingerprint import feature_fingerprint
 from asr.wiring.run import check_same, write_config
 
 Say = Callable[[str], None]

@@ -23,6 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from asr.wiring.help import help_text
 from asr.wiring.schema import register_schemas
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -38,6 +39,10 @@ def run_command(name: str, function: Callable[[DictConfig], None]) -> None:
         sys.argv[1:] = own_choices(quote_inputs(sys.argv[1:]))
     except ValueError as error:
         _fail(str(error))
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        about = sys.modules[function.__module__].__doc__ or ""
+        sys.stdout.write(help_text(CONFIGS, name, about))
+        return
     register_schemas()
 
     # Inside the job, so that Hydra does not put a line of its own before ours.

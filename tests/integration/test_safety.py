@@ -12,7 +12,8 @@ from support import command, tones_overrides
 
 from asr.core.checkpoint import load_checkpoint, save_checkpoint
 from asr.training.trainer import Trainer
-from asr.wiring.build import build, load_recognizer
+from asr.wiring.build import build
+from asr.wiring.recognizer import load_recognizer
 
 EPOCH = ("trainer.epochs=1", "model=deepspeech2_tiny")
 Node = dict[str, Any]

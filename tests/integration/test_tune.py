@@ -16,7 +16,8 @@ from asr.data.dataset import SpeechDataset
 from asr.scoring.score import Report, score
 from asr.training.assemble import assemble
 from asr.tune import main
-from asr.wiring.build import build, open_recognizer
+from asr.wiring.build import build
+from asr.wiring.recognizer import open_recognizer
 
 WER = re.compile(r"^(\w+) +%WER (\S+) \[ (\d+) / (\d+)", re.MULTILINE)
 

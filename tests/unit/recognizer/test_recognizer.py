@@ -10,7 +10,7 @@ from asr.data.batch import Batch, Example, collate
 from asr.objective.ctc import CTC
 from asr.recognizer.recognizer import Recognizer
 from asr.tokenizer.char import Char
-from asr.wiring.build import build_recognizer
+from asr.wiring.recognizer import build_recognizer
 
 
 def recognizer(model: str = "deepspeech2", spec_augment: str = "none") -> Recognizer:

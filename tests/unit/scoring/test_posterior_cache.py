@@ -19,7 +19,7 @@ from asr.data.dataset import SpeechDataset
 from asr.recognizer.recognizer import Recognizer
 from asr.scoring.posterior_cache import cached_log_probs
 from asr.tokenizer.char import Char
-from asr.wiring.build import build_recognizer
+from asr.wiring.recognizer import build_recognizer
 
 LENGTHS = [9000, 16000, 4000, 12000]  # samples
 

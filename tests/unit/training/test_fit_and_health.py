@@ -14,7 +14,7 @@ from asr.ctc.loss import min_frames, posterior_limit
 from asr.tokenizer.char import Char
 from asr.training.fit import Fit, check_transcripts
 from asr.training.health import Health, deaf_loss, untrained_loss
-from asr.wiring.build import build_recognizer
+from asr.wiring.recognizer import build_recognizer
 
 TEXTS = ["ab", "aab", "b", "abab"]
 
