@@ -43,8 +43,8 @@ from asr.data.batch import Batch
 from asr.data.loader import TrainingData, Update
 from asr.training.assemble import assemble
 from asr.training.trainer import Trainer
-from asr.wiring.build import choose_device
 from asr.wiring.command import CONFIGS
+from asr.wiring.recognizer import choose_device
 from asr.wiring.schema import register_schemas
 
 MODELS = ["model=deepspeech2", "model=deepspeech2 model.layers=5 model.hidden_size=1024",

@@ -25,7 +25,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from asr.core.padded import Padded
 from asr.model.layers import Recurrence, _Reorder, _reversed_order
-from asr.wiring.build import choose_device
+from asr.wiring.recognizer import choose_device
 
 
 def side_by_side(layer: Recurrence, x: Padded, stream: torch.cuda.Stream | None) -> Tensor:

@@ -34,7 +34,7 @@ from asr.data.dataset import SpeechDataset
 from asr.data.loader import TrainingData
 from asr.tokenizer.char import Char
 from asr.training.fit import check_transcripts
-from asr.wiring.build import build_recognizer
+from asr.wiring.recognizer import build_recognizer
 from asr.wiring.schema import register_schemas
 
 ROOT = Path(__file__).parents[1]

@@ -27,7 +27,7 @@ def main(config: DictConfig) -> None:
     from torch.profiler import ProfilerActivity, profile, record_function
 
     from asr.training.assemble import assemble
-    from asr.wiring.build import choose_device
+    from asr.wiring.recognizer import choose_device
 
     device = choose_device(config.device, config.threads)
     with tempfile.TemporaryDirectory() as folder:
