@@ -20,7 +20,7 @@ def main(config: DictConfig) -> None:
     from rich.console import Console
 
     from asr.checking.assemble import assemble
-    from asr.checking.facts import gather, num_workers
+    from asr.checking.facts import gather
     from asr.checking.judge import Limits, judge
     from asr.checking.kinds import check_kinds
     from asr.checking.output import (
@@ -30,15 +30,15 @@ def main(config: DictConfig) -> None:
         write_cleaned,
         write_summary,
     )
-    from asr.wiring.build import plain_config
+    from asr.wiring.build import build, plain_config
 
     say = Console(soft_wrap=True, highlight=False, markup=False).print
     limits, leave_out = Limits(**config.limits), check_kinds(config.leave_out)
-    workers = num_workers(config.workers)
+    engine = build(config.engine, trusted=list(config.trusted_targets))
     splits, target = assemble(config, say)
     folder = None if config.write is None else Path(config.write)
     output = check_paths(config.output, folder, splits)  # before an hour is spent
-    findings = judge(gather(splits, target, workers), limits, leave_out)
+    findings = judge(gather(splits, target, engine), limits, leave_out)
     for line in report_lines(findings, config.examples):
         say(line)
     if folder is not None:

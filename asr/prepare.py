@@ -4,6 +4,7 @@ python -m asr.prepare                                                  # the emb
 python -m asr.prepare corpus=an4 corpus.root=/data/an4                 # or without root: download
 python -m asr.prepare corpus=librispeech corpus.subsets=[dev-clean]
 python -m asr.prepare corpus=table corpus.name=mine corpus.path=/data/mine.csv
+python -m asr.prepare corpus=librispeech engine=ray                    # by the cores of a cluster
 """
 
 from omegaconf import DictConfig
@@ -25,9 +26,10 @@ def main(config: DictConfig) -> None:
             f"asr.prepare takes options only, not {config.inputs[0]!r}: name a corpus with "
             "corpus=, its folder with corpus.root=, a table with corpus=table corpus.path="
         )
-    corpus = build(config.corpus.source, trusted=list(config.trusted_targets))
+    trusted = list(config.trusted_targets)
+    corpus, engine = (build(n, trusted=trusted) for n in (config.corpus.source, config.engine))
     folder = Path(config.folder) / config.corpus.name
-    report = prepare(corpus, folder, sample_rate=config.sample_rate, **config.text)
+    report = prepare(corpus, folder, engine, sample_rate=config.sample_rate, **config.text)
     sys.stdout.write(render(report))
 
 

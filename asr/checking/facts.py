@@ -1,11 +1,9 @@
 """The facts of every utterance of every manifest, as arrays: of its sound and of its text."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,10 @@ from asr.checking.sound import DTYPE, Sound, measure
 from asr.core.progress import progress_bar
 from asr.corpus.manifest import Manifest, Utterance
 from asr.ctc.loss import min_frames
+from asr.engine.base import Engine
 from asr.tokenizer.base import Tokenizer
 
-_CHUNK = 8  # utterances handed to a thread at once
+_CHUNK = 16  # utterances handed to a worker at once
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,13 @@ class Facts:
         return self.splits[number].manifest[index - int(self.starts[number])]
 
 
-def gather(splits: Sequence[Split], target: Target, workers: int) -> Facts:
+def gather(splits: Sequence[Split], target: Target, engine: Engine) -> Facts:
     """Read every utterance once.
 
     Args:
         splits: the manifests.
         target: what they are meant for.
-        workers: threads that read audio; decoding runs outside Python's lock. The result does not
-            depend on it.
+        engine: reads the audio.
     """
     sizes = [len(s.manifest) for s in splits]
     total = sum(sizes)
@@ -121,7 +119,7 @@ def gather(splits: Sequence[Split], target: Target, workers: int) -> Facts:
                 needed[i] = min_frames(target.tokenizer.encode(utterance.text))
             if i % 1000 == 0:
                 advance(min(1000, total - i))
-    sound, unreadable = _listen(splits, total, workers)
+    sound, unreadable = _listen(splits, total, engine)
     samples = torch.from_numpy(np.rint(sound["seconds"] * target.sample_rate)).long()
     frames = target.output_lengths(samples).numpy()
     return Facts(
@@ -146,17 +144,6 @@ def gather(splits: Sequence[Split], target: Target, workers: int) -> Facts:
     )
 
 
-def num_workers(wanted: int | None) -> int:
-    """Threads to read with: as many as there are cores, unless said otherwise.
-
-    Raises:
-        ValueError: fewer than one is wanted.
-    """
-    if wanted is not None and wanted < 1:
-        raise ValueError(f"workers={wanted} must be at least 1, or null: one a core")
-    return wanted or os.cpu_count() or 1
-
-
 def digest(text: str) -> int:
     """64 bits of a text, other than 0."""
     bits = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -179,16 +166,15 @@ def _all(splits: Sequence[Split]) -> Iterator[tuple[Utterance, bool]]:
 
 
 def _listen(
-    splits: Sequence[Split], total: int, workers: int
+    splits: Sequence[Split], total: int, engine: Engine
 ) -> tuple[NDArray[np.void], dict[int, str]]:
     sound = np.zeros(total, DTYPE)
     unreadable = {}
     utterances = (utterance for utterance, _ in _all(splits))
-    with progress_bar("checking audio", total) as advance, ThreadPool(workers) as pool:
-        for i, found in enumerate(pool.imap(measure, utterances, chunksize=_CHUNK)):
-            if isinstance(found, str):
-                unreadable[i] = found
-                found = Sound(0.0, 0.0, 0)
-            sound[i] = found
-            advance(1)
+    heard = engine.map(measure, utterances, "checking audio", total, chunk=_CHUNK)
+    for i, found in enumerate(heard):
+        if isinstance(found, str):
+            unreadable[i] = found
+            found = Sound(0.0, 0.0, 0)
+        sound[i] = found
     return sound, unreadable

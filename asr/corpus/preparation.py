@@ -1,27 +1,34 @@
 """From a corpus to manifests: measure the audio, normalise the text, leave out what is no use."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from multiprocessing.pool import ThreadPool
+from functools import partial
 from pathlib import Path
 
 from asr.core.audio import AudioInfo, audio_info
-from asr.core.progress import progress_bar
 from asr.core.text import normalise, removed_characters
 from asr.corpus.base import Corpus, LeftOut
 from asr.corpus.manifest import Utterance, write_manifest
 from asr.corpus.report import Report, SplitReport, describe_split, summarise, write_report
+from asr.engine.base import Engine
 
-_NUM_THREADS = 8  # headers come from disks, or from a network that answers late
+_CHUNK = 32  # files handed to a worker at once
 _TOLERANCE_SECONDS = 0.1  # tables round their durations
 
 Audio = tuple[str, str | None]  # path, and the format of a headerless file
 Header = AudioInfo | str  # or why it cannot be read
+Cleaned = tuple[str, Counter[str]]  # a normalised text, and what was removed from it
 
 
 def prepare(
-    corpus: Corpus, folder: Path, *, case: str, punctuation: str, sample_rate: int
+    corpus: Corpus,
+    folder: Path,
+    engine: Engine,
+    *,
+    case: str,
+    punctuation: str,
+    sample_rate: int,
 ) -> Report:
     """Write `<folder>/<split>.jsonl` for every split, and `<folder>/report.json`.
 
@@ -32,6 +39,7 @@ def prepare(
     Args:
         corpus: where the speech comes from.
         folder: `data/<name>`; a corpus that downloads or synthesises puts its audio there too.
+        engine: reads the headers and normalises the texts.
         case, punctuation: as for `normalise`.
         sample_rate: what training will use, in Hz; the report warns where a file differs.
 
@@ -42,14 +50,14 @@ def prepare(
     for split in corpus.splits:
         corpus.left_out = LeftOut()
         found = list(corpus.utterances(split, folder))
-        headers = read_headers([(u.audio, u.raw) for u in found], f"measuring {split}")
+        clean = partial(_clean, case=case, punctuation=punctuation)
+        headers, texts = _examine(found, clean, engine, f"measuring {split}")
         removed: Counter[str] = Counter()
         kept = []
         ids: set[str] = set()
-        for utterance in found:
+        for utterance, (text, gone) in zip(found, texts, strict=True):
             header = headers[utterance.audio, utterance.raw]
-            removed += removed_characters(utterance.text, case=case, punctuation=punctuation)
-            text = normalise(utterance.text, case=case, punctuation=punctuation)
+            removed += gone
             ready = _measured(replace(utterance, text=text), header)
             if defect := _defect(ready, header, ids):
                 corpus.left_out.add(*defect)
@@ -67,22 +75,38 @@ def prepare(
     return report
 
 
-def read_headers(files: Sequence[Audio], title: str) -> dict[Audio, Header]:
-    """Length and form of each file, or why there is none; each file is opened once."""
-    distinct = list(dict.fromkeys(files))
-    headers = {}
-    with progress_bar(title, len(distinct)) as advance, ThreadPool(_NUM_THREADS) as pool:
-        for file, header in zip(distinct, pool.imap(_header, distinct, chunksize=16), strict=True):
-            headers[file] = header
-            advance(1)
-    return headers
+def _examine(
+    found: Sequence[Utterance], clean: Callable[[str], Cleaned], engine: Engine, title: str
+) -> tuple[dict[Audio, Header], list[Cleaned]]:
+    """The header of each file, which is opened once, and the clean text of each utterance."""
+    of_file: dict[Audio, list[int]] = {}
+    for i, utterance in enumerate(found):
+        of_file.setdefault((utterance.audio, utterance.raw), []).append(i)
+    items = ((file, [found[i].text for i in places]) for file, places in of_file.items())
+    seen = engine.map(partial(_read, clean), items, title, len(of_file), chunk=_CHUNK)
+    headers: dict[Audio, Header] = {}
+    texts: list[Cleaned] = [("", Counter())] * len(found)
+    for (file, places), (header, cleaned) in zip(of_file.items(), seen, strict=True):
+        headers[file] = header
+        for i, text in zip(places, cleaned, strict=True):
+            texts[i] = text
+    return headers, texts
 
 
-def _header(file: Audio) -> Header:
+def _read(
+    clean: Callable[[str], Cleaned], item: tuple[Audio, list[str]]
+) -> tuple[Header, list[Cleaned]]:
+    file, texts = item
+    cleaned = [clean(text) for text in texts]
     try:
-        return audio_info(*file)
+        return audio_info(*file), cleaned
     except ValueError as error:
-        return str(error)
+        return str(error), cleaned
+
+
+def _clean(text: str, *, case: str, punctuation: str) -> Cleaned:
+    removed = removed_characters(text, case=case, punctuation=punctuation)
+    return normalise(text, case=case, punctuation=punctuation), removed
 
 
 def _measured(utterance: Utterance, header: Header) -> Utterance:

@@ -192,13 +192,13 @@ class CheckConfig:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     examples: int = MISSING
     strict: bool = MISSING
-    workers: int | None = None
     trusted_targets: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
     corpus: Any = MISSING
     tokenizer: Any = MISSING
     features: Any = MISSING
     model: Any = MISSING
+    engine: Any = MISSING
 
 
 @dataclass
@@ -267,6 +267,7 @@ class PrepareConfig:
     sample_rate: int = MISSING
     corpus: Any = MISSING
     text: TextConfig = field(default_factory=TextConfig)
+    engine: Any = MISSING
     trusted_targets: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
 

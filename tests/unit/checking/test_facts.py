@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.checking.facts import digest, num_workers, short_names
+from asr.checking.facts import digest, short_names
 
 
 @pytest.mark.parametrize(
@@ -17,13 +17,6 @@ from asr.checking.facts import digest, num_workers, short_names
 )
 def test_names_are_short_and_different(paths: list[str], names: list[str]) -> None:
     assert short_names(list(map(Path, paths))) == names
-
-
-def test_workers() -> None:
-    assert num_workers(3) == 3
-    assert num_workers(None) >= 1
-    with pytest.raises(ValueError, match="workers=0"):
-        num_workers(0)
 
 
 def test_digests_differ_and_are_never_zero() -> None:

@@ -13,6 +13,7 @@ from asr.corpus.base import Corpus
 from asr.corpus.manifest import Utterance, read_manifest
 from asr.corpus.preparation import prepare
 from asr.corpus.report import Report, histogram, render
+from asr.engine.local import Local
 
 
 class Given(Corpus):
@@ -38,7 +39,7 @@ def wav(folder: Path, name: str, seconds: float, rate: int = 16000) -> str:
 
 def prepared(corpus: Corpus, folder: Path, **settings: str) -> Report:
     options = {"case": "lower", "punctuation": "'"} | settings
-    return prepare(corpus, folder, sample_rate=16000, **options)  # type: ignore[arg-type]
+    return prepare(corpus, folder, Local(workers=1), sample_rate=16000, **options)  # type: ignore[arg-type]
 
 
 def test_texts_are_normalised_and_durations_are_read(tmp_path: Path) -> None:
