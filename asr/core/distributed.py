@@ -18,6 +18,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 _PATIENCE = 900.0  # seconds
+_apart = False
 _LOST = ("closed by peer", "reset by peer", "broken pipe", "timed out", "remote process exited")
 
 
@@ -28,7 +29,7 @@ def rank() -> int:
 
 def world_size() -> int:
     """How many processes train or score together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if dist.is_initialized() and not _apart else 1
 
 
 def is_main() -> bool:
@@ -39,6 +40,17 @@ def is_main() -> bool:
 def local_rank() -> int:
     """Which of this machine's processes this is, and so which of its GPUs it takes."""
     return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """While the block runs this process is the only one: what it does may fail on it alone."""
+    global _apart
+    _apart = True
+    try:
+        yield
+    finally:
+        _apart = False
 
 
 @contextmanager

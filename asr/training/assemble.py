@@ -13,15 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from asr.augment.base import Augment
 from asr.core.checkpoint import load_checkpoint
 from asr.core.distributed import exchange, is_main, main_first, world_size
 from asr.core.progress import progress_bar
 from asr.corpus.manifest import Manifest, read_manifest
 from asr.data.dataset import SpeechDataset
 from asr.data.loader import TrainingData
+from asr.objective.base import Objective
 from asr.recognizer.recognizer import Recognizer
 from asr.scoring.score import score
 from asr.tokenizer.base import Tokenizer
+from asr.training.accumulate import AUTO, chosen, settle
 from asr.training.checkpoints import Checkpoints
 from asr.training.fit import Fit, check_transcripts
 from asr.training.health import Health
@@ -57,6 +60,8 @@ def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
     folder = Path(config.runs) / name
     checkpoints = Checkpoints(folder, **_chosen(config.trainer, _CHECKPOINTS))
     last = checkpoints.load(say)
+    begun = None if last is None else last["config"]["data"]["accumulate"]
+    plain["data"]["accumulate"] = chosen(plain["data"]["accumulate"], begun)
     if last is not None:
         check_same(plain, last["config"], name)
         check_checkpoint_targets(last, folder, trusted)
@@ -79,6 +84,14 @@ def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
         seen = folder / "transcripts.kept"
         fit = check_transcripts(train, recognizer, config.data.max_infeasible, say, seen)
     recognizer.to(device, torch.float64 if config.trainer.precision == "float64" else None)
+    data = _training_data(
+        plain, recognizer, train, weights, build_all(config.augment, trusted=trusted)
+    )
+    if plain["data"]["accumulate"] == AUTO:
+        objective: Objective = build(config.objective, trusted=trusted)
+        found = settle(data, recognizer, objective, config.trainer.precision)
+        plain["data"]["accumulate"] = found
+        say(f"memory    data.accumulate=auto: {found} micro-batches an update, for this whole run")
     header = {
         "config": plain,
         "tokenizer": recognizer.tokenizer.state(),
@@ -87,7 +100,7 @@ def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
         "data": data,
     }
     _agree(0 if last is None else last["training"]["state"]["step"], header, folder)
-    trainer = _trainer(config, recognizer, train, weights, fit, dev, checkpoints, header, trusted)
+    trainer = _trainer(config, recognizer, data, fit, dev, checkpoints, header, trusted)
     if last is not None:
         trainer.restore(last)
         _warn_of_changes(header, last, say)
@@ -101,8 +114,7 @@ def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
 def _trainer(
     config: Any,
     recognizer: Recognizer,
-    train: Manifest,
-    weights: NDArray[np.float64] | None,
+    train: TrainingData,
     fit: Fit,
     dev: Manifest,
     checkpoints: Checkpoints,
@@ -111,14 +123,6 @@ def _trainer(
 ) -> Trainer:
     device = next(recognizer.parameters()).device
     rate, tokenizer, data = recognizer.features.sample_rate, recognizer.tokenizer, config.data
-    dataset = SpeechDataset(
-        train,
-        tokenizer,
-        rate,
-        augments=build_all(config.augment, trusted=trusted),
-        seed=config.seed,
-        resample=config.data.resample,
-    )
     validate = partial(
         score,
         decoders={"dev": build(config.decoder, tokenizer, trusted=trusted)},
@@ -131,24 +135,16 @@ def _trainer(
         strict=False,
     )
     mishaps = Mishaps(
-        **_chosen(config.trainer, _MISHAPS), max_unreadable=data.max_unreadable, size=len(train)
+        **_chosen(config.trainer, _MISHAPS),
+        max_unreadable=data.max_unreadable,
+        size=len(train.dataset),
     )
     return Trainer(
         recognizer,
         build(config.objective, trusted=trusted),
         build(config.optimizer, _parameter_groups(recognizer), trusted=trusted),
         build(config.schedule, trusted=trusted),
-        TrainingData(
-            dataset,
-            weights,
-            batch_seconds=data.batch_seconds,
-            max_utterances=data.max_utterances,
-            sortagrad_epochs=data.sortagrad_epochs,
-            accumulate=data.accumulate,
-            workers=data.workers,
-            worker_timeout=data.worker_timeout,
-            pin_memory=device.type == "cuda",
-        ),
+        train,
         lambda shipped, progress: validate(shipped, progress=progress)["dev"],
         Health(fit, len(tokenizer), config.trainer.stuck_after),
         mishaps,
@@ -156,6 +152,34 @@ def _trainer(
         header,
         seed=config.seed,
         **_chosen(config.trainer, set(config.trainer) - _CHECKPOINTS - _MISHAPS - _OTHERS),
+    )
+
+
+def _training_data(
+    plain: dict[str, Any],
+    recognizer: Recognizer,
+    train: Manifest,
+    weights: NDArray[np.float64] | None,
+    augments: dict[str, Augment],
+) -> TrainingData:
+    data, features = plain["data"], recognizer.features
+    return TrainingData(
+        SpeechDataset(
+            train,
+            recognizer.tokenizer,
+            features.sample_rate,
+            augments=augments,
+            seed=plain["seed"],
+            resample=data["resample"],
+        ),
+        weights,
+        batch_seconds=data["batch_seconds"],
+        max_utterances=data["max_utterances"],
+        sortagrad_epochs=data["sortagrad_epochs"],
+        accumulate=1 if data["accumulate"] == AUTO else data["accumulate"],
+        workers=data["workers"],
+        worker_timeout=data["worker_timeout"],
+        pin_memory=next(recognizer.parameters()).is_cuda,
     )
 
 

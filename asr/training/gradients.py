@@ -70,7 +70,7 @@ class Gradients:
             try:
                 for number, batch in enumerate(update):
                     seed = _dropout_seed(self.seed, step, number, rank())
-                    outcomes.append(self._backward(batch, seed, number == len(update) - 1))
+                    outcomes.append(self.backward(batch, seed, number == len(update) - 1))
                 return update, outcomes
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -88,7 +88,8 @@ class Gradients:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _backward(self, batch: Batch, seed: int, last: bool) -> Outcome:
+    def backward(self, batch: Batch, seed: int, last: bool) -> Outcome:
+        """Add the gradients of a micro-batch, the last of its update or not."""
         torch.manual_seed(seed)
         network = self.recognizer if self.replica is None else self.replica
         # Ranks exchange gradients once in an update, with its last micro-batch.

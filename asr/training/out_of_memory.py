@@ -10,7 +10,7 @@ from asr.data.batch import Batch
 ADVICE = (
     "this run can go on with more processes, each of which gets less, or with more memory; or "
     "begin another run=, with the weights of this one by init_from= and a smaller "
-    "data.batch_seconds, more micro-batches in an update (data.accumulate), or without long "
+    "data.batch_seconds, more micro-batches in an update (data.accumulate=auto), or without long "
     "utterances (data.max_seconds)"
 )
 

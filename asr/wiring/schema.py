@@ -23,7 +23,7 @@ class DataConfig:
     batch_seconds: float = MISSING
     max_utterances: int = MISSING
     sortagrad_epochs: int = MISSING
-    accumulate: int = MISSING
+    accumulate: Any = MISSING
     max_infeasible: float = MISSING
     max_unreadable: float = MISSING
     root_only: str | None = None
