@@ -12,10 +12,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from asr.core.distributed import alone, exchange, world_size
 from asr.data.batch import Batch
+from asr.data.dataset import Draw
 from asr.data.loader import TrainingData, load_batches
 from asr.objective.base import Objective
 from asr.recognizer.recognizer import Recognizer
@@ -79,15 +81,15 @@ def settle(data: TrainingData, recognizer: Recognizer, objective: Objective, pre
 
 def _hardest(data: TrainingData) -> list[Batch]:
     """This rank's micro-batches with most padded seconds, longest and most utterances."""
-    epochs = {0, data.sortagrad_epochs}  # ascending, and mixed
-    parts = [p for epoch in epochs for update in data.plan(epoch) for p in update if len(p)]
-    longest = [data.dataset.durations(part).max() for part in parts]
-    sizes = list(map(len, parts))
-    padded = [seconds * size for seconds, size in zip(longest, sizes, strict=True)]
-    orders = [values for values in (padded, longest, sizes) if values]
-    places = dict.fromkeys(max(range(len(parts)), key=order.__getitem__) for order in orders)
-    plan = [parts[i] for i in places]
-    return list(load_batches(data.dataset, plan, workers=0, strict=False))
+    batches: list[list[Draw]] = []
+    for epoch in sorted({0, data.sortagrad_epochs}):  # ascending, and mixed
+        parts = data.plan(epoch).micro_batches()
+        seconds = data.dataset.durations(parts.draws)
+        sizes = np.array([len(slots) for slots in parts.batches])
+        longest = np.array([seconds[slots].max(initial=0) for slots in parts.batches])
+        hardest = {int(need.argmax()) for need in (longest * sizes, longest, sizes)}
+        batches += [parts[i] for i in sorted(hardest) if sizes[i]]
+    return list(load_batches(data.dataset, batches, workers=0, strict=False))
 
 
 def _fits(trial: _Trial) -> bool:

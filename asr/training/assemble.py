@@ -68,8 +68,8 @@ def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
     with main_first():  # which indexes a large manifest for all
         train, weights = _training_manifest(config.data, say)
         dev = join_manifests(config.data.dev, config.data.root_only)
-    data = _data_digest(train)
-    if last is not None and last["data"] != data:
+    digest = _data_digest(train)
+    if last is not None and last["data"] != digest:
         raise ValueError(
             f"run={name} was begun on other training data than what {list(config.data.train)} hold "
             "now; take another run= to begin anew"
@@ -97,7 +97,7 @@ def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
         "tokenizer": recognizer.tokenizer.state(),
         "feature_fingerprint": feature_fingerprint(recognizer.features),
         "versions": _versions(),
-        "data": data,
+        "data": digest,
     }
     _agree(0 if last is None else last["training"]["state"]["step"], header, folder)
     trainer = _trainer(config, recognizer, data, fit, dev, checkpoints, header, trusted)
