@@ -81,14 +81,19 @@ def settle(data: TrainingData, recognizer: Recognizer, objective: Objective, pre
 
 def _hardest(data: TrainingData) -> list[Batch]:
     """This rank's micro-batches with most padded seconds, longest and most utterances."""
-    batches: list[list[Draw]] = []
+    found: list[list[tuple[float, int, list[Draw]]]] = []  # of an epoch: need, place, draws
     for epoch in sorted({0, data.sortagrad_epochs}):  # ascending, and mixed
         parts = data.plan(epoch).micro_batches()
         seconds = data.dataset.durations(parts.draws)
         sizes = np.array([len(slots) for slots in parts.batches])
         longest = np.array([seconds[slots].max(initial=0) for slots in parts.batches])
-        hardest = {int(need.argmax()) for need in (longest * sizes, longest, sizes)}
-        batches += [parts[i] for i in sorted(hardest) if sizes[i]]
+        needs = longest * sizes, longest, sizes
+        places = [int(need.argmax()) for need in needs]
+        found.append([(n[i], i, parts[i]) for n, i in zip(needs, places, strict=True)])
+    hardest = [max(of_epochs, key=lambda f: f[0]) for of_epochs in zip(*found, strict=True)]
+    batches = list(
+        {(place, draws[0].epoch): draws for _, place, draws in hardest if draws}.values()
+    )
     return list(load_batches(data.dataset, batches, workers=0, strict=False))
 
 
