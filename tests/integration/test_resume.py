@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import assert_same, metrics, variants
+from support import assert_same, metrics, small_model, variants
 
 from asr.core.checkpoint import load_checkpoint
 from asr.data.batch import Batch
@@ -39,7 +39,7 @@ def interrupt_after(trainer: Trainer, count: int) -> None:
 def test_an_interrupted_run_ends_like_an_undisturbed_one(
     model: str, new_trainer: NewTrainer, tmp_path: Path
 ) -> None:
-    options = [f"model={model}", *OPTIONS]
+    options = [*small_model(model), *OPTIONS]
     assert new_trainer("whole", *options).fit() == 0
     first = new_trainer("broken", *options)
     interrupt_after(first, 2)

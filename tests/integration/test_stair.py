@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support import command, metrics, tones_overrides, variants
+from support import command, metrics, small_model, tones_overrides, variants
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asr.core.checkpoint import load_checkpoint, save_checkpoint
@@ -132,7 +132,7 @@ def test_every_model_trains_validates_and_is_loaded_again(
     model: str, tones: Path, tmp_path: Path
 ) -> None:
     few = f"data.train=[{tones / 'dev.jsonl'}]"
-    options = [few, f"model={model}", "trainer.epochs=1", "run=x"]
+    options = [few, *small_model(model), "trainer.epochs=1", "run=x"]
     done = command("train", *tones_overrides(tones, tmp_path), *options)
     assert done.returncode == 0, done.stderr
     done = command("evaluate", "run=x", f"runs={tmp_path}", str(tones / "dev.jsonl"), "threads=1")
