@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint type test test-all data train eval tensorboard parity bench-decoding torture fuzz faults golden clean
+.PHONY: help install lint type test test-all data train eval tensorboard parity bench bench-decoding torture fuzz faults golden clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -69,6 +69,13 @@ parity: install .parity_env/.installed  ## Hold our loss against TensorFlow, Ker
 
 bench-decoding: install .peers_env/.installed  ## Our decoder beside others' (needs Python 3.10-3.12, g++, cmake)
 	$(RUN) benchmarks/decoding/run.py $(ARGS)
+
+QUESTIONS := startup step features error_rate padding loading manifest augment
+
+bench: install  ## Measure speed, loading, memory and start-up, and hold them against their goals
+	@for question in $(QUESTIONS); do \
+	  echo "--- benchmarks/$$question.py"; $(RUN) benchmarks/$$question.py || exit 1; done
+	$(RUN) benchmarks/goals.py
 
 torture: install  ## Kill real training runs a hundred times and compare their ends, bit by bit
 	$(RUN) scripts/torture.py $(ARGS)

@@ -40,7 +40,8 @@ from speech_like import durations, write_corpus
 
 from asr.core.padded import Padded
 from asr.data.batch import Batch
-from asr.data.loader import TrainingData, Update
+from asr.data.loader import TrainingData
+from asr.data.plan import Plan
 from asr.training.assemble import assemble
 from asr.training.trainer import Trainer
 from asr.wiring.command import CONFIGS
@@ -64,11 +65,12 @@ class Resident(Batch):
         return self.there
 
 
-def resident(data: TrainingData, update: Update, device: torch.device) -> list[Batch]:
+def resident(data: TrainingData, plan: Plan, index: int, device: torch.device) -> list[Batch]:
     """Noise of the lengths that a planned update has, with its transcripts."""
     parts: list[Batch] = []
-    for draws in update:
-        lengths = torch.from_numpy(data.dataset.durations(draws) * data.dataset.sample_rate).long()
+    samples = data.dataset.durations(plan.draws) * data.dataset.sample_rate
+    for slots in plan.cut(index):
+        lengths, draws = torch.from_numpy(samples[slots]).long(), [plan.draws[i] for i in slots]
         noise = [0.1 * torch.randn(int(n)) for n in lengths]
         texts = tuple(data.dataset.manifest[d.index].text for d in draws)
         tokens = [torch.tensor(data.dataset.tokenizer.encode(text)) for text in texts]
@@ -96,7 +98,7 @@ class Feed:
         self.waits: list[tuple[Any, Any]] = []
         self.audio, self.steps, self.wall = 0.0, 0, 0.0
 
-    def updates(self, plan: list[Update], *place: Any) -> Iterator[Sequence[Batch]]:
+    def updates(self, plan: Plan, *place: Any) -> Iterator[Sequence[Batch]]:
         """The updates of a plan, until time is over."""
         source = iter(cycle(self.synthetic) if self.synthetic else self.data.updates(plan, *place))
         for update in islice(source, self.warm):
@@ -176,7 +178,7 @@ class Bench:
     def synthetic(self, trainer: Trainer) -> list[list[Batch]]:
         """Updates of the trainer's own plan, as noise on the device."""
         plan = trainer.data.plan(0)
-        return [resident(trainer.data, update, self.device) for update in plan[:RESIDENT]]
+        return [resident(trainer.data, plan, i, self.device) for i in range(RESIDENT)[: len(plan)]]
 
     def fit(self, trainer: Trainer, **feed: Any) -> Feed:
         """Train until the feed ends."""

@@ -10,6 +10,7 @@ process, up to padded batches. Writes `benchmarks/results/loading.json` and `loa
 """
 
 import argparse
+import math
 import multiprocessing
 import os
 import tempfile
@@ -63,7 +64,13 @@ def written(kind: str, folder: Path, count: int) -> Manifest:
 def loading(manifest: Manifest, **options: Any) -> tuple[SpeechDataset, list[list[Draw]]]:
     """A dataset and the plan of an epoch."""
     dataset = SpeechDataset(manifest, Char(list("abcdefghijklmnopqrstuvwxyz ")), 16000, **options)
-    return dataset, evaluation_plan(dataset, **BATCH)
+    return dataset, list(evaluation_plan(dataset, **BATCH))
+
+
+def heard(dataset: SpeechDataset, plan: list[list[Draw]]) -> float:
+    """Seconds of audio, changes of speed included."""
+    seconds = dataset.manifest.durations
+    return sum(math.prod(d.stretches) * float(seconds[d.index]) for b in plan for d in b)
 
 
 def best(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -116,7 +123,7 @@ def scaling(manifest: Manifest) -> dict[str, Any]:
     """Loader processes, and what reading ahead gains where a step takes as long as a batch."""
     dataset, plan = loading(manifest, augments=AUGMENTS)
     plan = plan * 3
-    audio = sum(float(dataset.durations(batch).sum()) for batch in plan[1:])
+    audio = heard(dataset, plan[1:])
     alone = wall(dataset, plan, 0)
     pause = alone / (len(plan) - 1)
     figures: dict[str, Any] = {"audio_seconds_a_second": {"0": round(audio / alone)}}
@@ -138,8 +145,7 @@ def memory(manifest: Manifest, hours: float) -> dict[str, Any]:
         if number % every == 0:
             children = [p.pid for p in multiprocessing.active_children() if p.pid]
             samples.append([resident(pid) for pid in (os.getpid(), *children)])
-    heard = sum(float(dataset.durations(batch).sum()) for batch in plan) / 3600
-    return {"hours": round(heard, 2), "main_and_workers_mb": samples[:10]}
+    return {"hours": round(heard(dataset, plan) / 3600, 2), "main_and_workers_mb": samples[:10]}
 
 
 def resident(pid: int) -> int:
