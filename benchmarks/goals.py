@@ -102,8 +102,8 @@ WHY = {
     "that padding changes no feature (asr/features/frames.py)",
     "loading wav, of the bare decoder's rate": "for wav the decoder is a copy: a batch's memory is "
     "written once more, and its pages are new each time",
-    "a GPU's step, of one on synthetic data that lies there, worst": "a guess: real batches "
-    "differ in shape, and cuDNN plans each new one, where synthetic ones take turns among six; shapes "
+    "a GPU's step, of one on synthetic data that lies there, worst": "a guess: real batches differ "
+    "in shape, and cuDNN plans each new one, where synthetic ones take turns among six; shapes "
     "rounded to buckets come next",
 }
 
