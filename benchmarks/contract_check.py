@@ -57,7 +57,7 @@ def main() -> None:
         config = compose("train")
     recognizer = build_recognizer(config, Char("abcdefghijklmnopqrstuvwxyz '")).train()
     batch = batch_of(16)
-    objective = CTC()
+    objective = CTC(intermediate_weight=0.0, entropy_weight=0.0)
 
     def step() -> None:
         recognizer.zero_grad()

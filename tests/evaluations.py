@@ -30,7 +30,7 @@ def write_evaluation(
         )
         for i, (reference, hypothesis) in enumerate(texts)
     )
-    report = Report(test_set, utterances, 0.5, 0, 1.0, decoder)
+    report = Report(test_set, utterances, 0.5, 0.1, 0, 1.0, decoder)
     (folder,) = write_reports(
         {decoder: report}, run / "evaluation", set(), str(run / "best.pt"), {"lm": "words.arpa"}
     )

@@ -25,7 +25,11 @@ _NARROWER = {
     "conformer": ["model.size=48", "model.layers=3"],
     "conformer_medium": ["model.size=64", "model.layers=2"],
     "conformer_tiny": ["model.layers=2"],
-}
+    "quartznet": ["model.channels=[64,64,96]", "model.kernels=[33,39,11]", "model.strides=[2,1,1]",
+                  "model.repeats=[1,2,1]"],
+    "citrinet": ["model.channels=[64,64,96]", "model.kernels=[5,11,11]", "model.strides=[2,2,2]",
+                 "model.repeats=[1,2,1]"],
+}  # fmt: skip
 
 
 def small_model(name: str) -> list[str]:

@@ -62,7 +62,7 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
 def test_a_run_that_paused_ends_like_an_undisturbed_one(
     options: list[str], new_trainer: NewTrainer, tmp_path: Path
 ) -> None:
-    options = [*options, *OPTIONS]
+    options = ["model=deepspeech2_tiny", *options, *OPTIONS]
     assert new_trainer("whole", *options).fit() == 0
     for updates in (1, 2):  # each time after what it had begun
         paused = new_trainer("paused", *options, "trainer.max_minutes=1e-6")
