@@ -9,6 +9,7 @@ torchrun --nproc-per-node=8 -m asr.train ...        # the same run on 8 GPUs, or
 import os
 import shlex
 import sys
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -18,9 +19,7 @@ from asr.wiring.command import run_command
 
 def main(config: DictConfig) -> None:
     """Train, or go on training: the same `run=` resumes."""
-    from asr.core.distributed import is_main, process_group
-    from asr.core.progress import say
-    from asr.training.assemble import assemble
+    from asr.core.distributed import process_group
     from asr.wiring.build import plain_config
     from asr.wiring.recognizer import choose_device
     from asr.wiring.run import run_name
@@ -32,22 +31,32 @@ def main(config: DictConfig) -> None:
     name = config.run or run_name(plain_config(config), experiment)
     device = choose_device(config.device, config.threads)
     with process_group(device, patience=4 * config.data.worker_timeout):
-        trainer = assemble(config, name, device, say)
-        if (count := config.trainer.num_examples) and trainer.state.step == 0 and is_main():
-            from asr.reporting.examples import write_examples
-
-            write_examples(trainer.folder, trainer.recognizer, trainer.data, count, say)
-        code = trainer.fit()
-        state = trainer.state
-        if not trainer.stopping:
-            say(f"done      {state.step} updates, {state.epoch} epochs, best dev WER "
-                f"{100 * state.best_wer:.2f} %: {trainer.folder}/best.pt")  # fmt: skip
-        else:
-            several = f"torchrun --nproc-per-node={os.environ.get('LOCAL_WORLD_SIZE', '1')}"
-            start = several if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "python"
-            say(f"resume    {start} -m asr.train {shlex.join(sys.argv[1:])}")
+        code = _train(config, name, device)
     if code:  # else a sweep would end with its first run
         sys.exit(code)
+
+
+def _train(config: DictConfig, name: str, device: Any) -> int:
+    """In a function of its own: nothing of a run outlives the processes' group."""
+    from asr.core.distributed import is_main
+    from asr.core.progress import say
+    from asr.training.assemble import assemble
+
+    trainer = assemble(config, name, device, say)
+    if (count := config.trainer.num_examples) and trainer.state.step == 0 and is_main():
+        from asr.reporting.examples import write_examples
+
+        write_examples(trainer.folder, trainer.recognizer, trainer.data, count, say)
+    code = trainer.fit()
+    state = trainer.state
+    if not trainer.stopping:
+        say(f"done      {state.step} updates, {state.epoch} epochs, best dev WER "
+            f"{100 * state.best_wer:.2f} %: {trainer.folder}/best.pt")  # fmt: skip
+    else:
+        several = f"torchrun --nproc-per-node={os.environ.get('LOCAL_WORLD_SIZE', '1')}"
+        start = several if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "python"
+        say(f"resume    {start} -m asr.train {shlex.join(sys.argv[1:])}")
+    return code
 
 
 if __name__ == "__main__":

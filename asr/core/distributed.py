@@ -5,6 +5,7 @@ started alone is rank 0 of 1, and everything here is free. On CPUs the ranks tal
 by nccl. Every rank must come to every sum and every exchange, in the same order.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # imported later, its defaults would hold the group
 from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
@@ -83,6 +85,9 @@ def process_group(device: torch.device, patience: float = 0.0) -> Iterator[None]
                 f"{message}\nSee docs/clusters.md"
             ) from None
         raise
+    # Whoever still holds the group keeps gloo's threads alive, and a program that ends beside them
+    # is aborted now and then.
+    gc.collect()
     dist.destroy_process_group()
 
 

@@ -68,6 +68,8 @@ def wait_for_updates(run: subprocess.Popen[str], folder: Path, count: int) -> No
                 "spec_augment=mild", "trainer.epochs=1", "trainer.validate_every=20"]),
         ((2,), ["model=wav2letter", "model.channels=[16,16,16,16,16,16,32,32]",
                 "trainer.epochs=3"]),
+        ((2,), ["model=conformer_tiny", "model.layers=2", "objective=cr_ctc", "optimizer=muon",
+                "spec_augment=mild", "trainer.epochs=3"]),
     ],
 )  # fmt: skip
 def test_losses_do_not_depend_on_the_number_of_processes(
@@ -164,3 +166,35 @@ def test_one_process_that_sees_other_data_is_refused(tones: Path, tmp_path: Path
     )  # fmt: skip
     assert run.returncode != 0
     assert "see different runs" in run.stderr
+
+
+def test_a_run_leaves_no_thread_of_the_group(tones: Path, tmp_path: Path) -> None:
+    """Gloo's threads, where they outlive it, abort a program that is about to end well."""
+    program = tmp_path / "program.py"
+    program.write_text(_COUNTING)
+    options = [*tones_overrides(tones, tmp_path), *TINY, "trainer.epochs=1", "run=r"]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+         str(program), *options],
+        cwd=REPOSITORY, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True,
+        capture_output=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("threads left: 0") == 2, done.stdout
+
+
+_COUNTING = """
+from pathlib import Path
+
+from asr import train
+from asr.wiring import command
+
+
+def main(config):
+    train.main(config)
+    names = [p.read_text().strip() for p in Path("/proc/self/task").glob("*/comm")]
+    print("threads left:", sum("gloo" in name for name in names), flush=True)
+
+
+command.run_command("train", main)
+"""
