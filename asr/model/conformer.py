@@ -152,6 +152,7 @@ class Attention(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(size)
         self.inward, self.outward = nn.Linear(size, 3 * size), nn.Linear(size, size)
+        self.inward.weight.stacked = 3  # type: ignore[attr-defined]  # queries, keys, values
         self.heads, self.dropout = heads, nn.Dropout(dropout)
 
     def forward(self, x: Tensor, seen: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:

@@ -158,6 +158,8 @@ class Recurrence(nn.Module):
         self.ahead = cells[cell](in_size, hidden_size, batch_first=True)
         self.back = cells[cell](in_size, hidden_size, batch_first=True) if bidirectional else None
         self.out_size = hidden_size * (2 if bidirectional else 1)
+        for weight in self.parameters():
+            weight.stacked = len(weight) // hidden_size  # type: ignore[attr-defined]  # gates
 
     def forward(self, x: Padded) -> Padded:
         if x.values.shape[1] == 0:

@@ -1,8 +1,8 @@
 """Muon: momentum, orthogonalised (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
 Torch's own takes matrices only and rounds them to bfloat16 on the way, whatever their precision.
-This one takes a whole model, its kernels as matrices and the rest by AdamW, computes in the
-weights' own precision, and can leave an update out without being waited for.
+This one takes a whole model, its kernels as matrices and the rest by AdamW, rounds only where the
+training does, and can leave an update out without being waited for.
 """
 
 from collections import defaultdict
@@ -22,6 +22,8 @@ class Muon(Optimizer):
 
     An orthogonalised update is scaled to the size that AdamW's have, 0.2 * sqrt(longer side)
     (Liu et al., arXiv:2502.16982), so that one learning rate and one weight decay serve both.
+    Where a layer keeps several matrices in one, as an LSTM those of its gates, it says how many in
+    the parameter's attribute `stacked`, and each is made orthogonal by itself.
 
     Args:
         groups: as torch's optimizers take them, of (name, parameter) pairs.
@@ -29,6 +31,7 @@ class Muon(Optimizer):
         momentum: of Muon's moving average of gradients (Nesterov's).
         betas, eps: of AdamW.
         weight_decay: decoupled, as a share of the learning rate.
+        precision: of the training; "bfloat16" iterates in it, all else in the weights' own.
 
     Raises:
         ValueError: an option is out of range.
@@ -43,6 +46,7 @@ class Muon(Optimizer):
         betas: Sequence[float],
         eps: float,
         weight_decay: float,
+        precision: str,
     ) -> None:
         if lr < 0 or eps <= 0 or weight_decay < 0:
             raise ValueError(
@@ -59,6 +63,7 @@ class Muon(Optimizer):
              "weight_decay": weight_decay, "fused": True},
         )  # fmt: skip
         self.found_inf: Tensor | None = None
+        self._rounds = precision == "bfloat16"
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -88,9 +93,14 @@ class Muon(Optimizer):
         for i, matrix in enumerate(ahead):
             alike[matrix.shape].append(i)
         for shape, places in alike.items():
-            made = orthogonal(torch.stack([ahead[i].flatten(1) for i in places]))
-            for i, update in zip(places, made.unbind(), strict=True):
-                updates[i] = update.view(shape) * (0.2 * max(update.shape) ** 0.5)
+            cuts = [ahead[i].flatten(1).tensor_split(stacked(weights[i])) for i in places]
+            matrices = torch.stack([matrix for cut in cuts for matrix in cut])
+            made = orthogonal(matrices.bfloat16() if self._rounds else matrices).to(matrices.dtype)
+            made *= 0.2 * max(made.shape[1:]) ** 0.5
+            for i, update in zip(
+                places, torch.split(made, [len(cut) for cut in cuts]), strict=True
+            ):
+                updates[i] = update.reshape(shape)
         return updates
 
     def _adam(self, weights: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
@@ -122,6 +132,11 @@ class Muon(Optimizer):
             return list(news)
         held = self.found_inf != 0
         return [torch.where(held, a, n) for n, a in zip(news, averages, strict=True)]
+
+
+def stacked(weight: Tensor) -> int:
+    """How many matrices of equal size stand one above the other in a weight."""
+    return getattr(weight, "stacked", 1)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

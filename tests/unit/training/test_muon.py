@@ -8,9 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from asr.model.layers import Recurrence
 from asr.training.muon import Muon, orthogonal
 
-OPTIONS = {"lr": 0.01, "momentum": 0.9, "betas": (0.9, 0.98), "eps": 1e-8, "weight_decay": 0.1}
+OPTIONS = {
+    "lr": 0.01, "momentum": 0.9, "betas": (0.9, 0.98), "eps": 1e-8, "weight_decay": 0.1,
+    "precision": "float32",
+}  # fmt: skip
 
 
 class Network(nn.Module):
@@ -61,6 +65,33 @@ def test_torch_makes_the_same_of_a_matrix() -> None:
             optimizer.step()
     moved = (own.weight - before).norm()
     assert moved > 0 and (own.weight - other.weight).norm() < 0.02 * moved  # its bfloat16
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_each_gate_is_made_orthogonal_by_itself(cell: str) -> None:
+    own = Recurrence(cell, 7, 5, bidirectional=True)
+    weight = own.ahead.weight_ih_l0
+    before = weight.detach().clone()
+    optimizer = optimizer_of(own, weight_decay=0.0)
+    give_gradients(own, 0)
+    gradient = weight.grad
+    assert gradient is not None
+    optimizer.step()
+    gates = zip((before - weight.detach()).split(5), gradient.split(5), strict=True)
+    for moved, slope in gates:
+        expected = orthogonal(slope[None])[0] * 0.01 * 0.2 * 7**0.5
+        assert torch.allclose(moved, expected, atol=1e-6)
+
+
+def test_bfloat16_iterates_in_it() -> None:
+    exact, rounded = Network(), Network()
+    start = [p.detach().clone() for p in exact.parameters()]
+    for network, precision in ((exact, "float32"), (rounded, "bfloat16")):
+        give_gradients(network, 0)
+        optimizer_of(network, precision=precision, weight_decay=0.0).step()
+    for before, one, other in zip(start, exact.parameters(), rounded.parameters(), strict=True):
+        assert (one - other).norm() < 0.03 * (one - before).norm()
+    assert not torch.equal(exact.inner.weight, rounded.inner.weight)
 
 
 def test_adamw_takes_biases_depthwise_kernels_and_the_head() -> None:
