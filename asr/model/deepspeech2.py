@@ -17,6 +17,7 @@ class DeepSpeech2(AcousticModel):
     cell: "lstm" or "gru". layers, hidden_size: the recurrent stack.
     bidirectional: else the last layer is followed by a lookahead over `lookahead` frames.
     dropout: after each recurrent layer; convolutions share their weights and need none.
+    batch_norm: behind each layer; False shows what it is worth.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class DeepSpeech2(AcousticModel):
         bidirectional: bool,
         lookahead: int,
         dropout: float,
+        batch_norm: bool = True,
     ) -> None:
         super().__init__()
         if not 1 <= len(channels) == len(kernels) == len(strides):
@@ -49,9 +51,8 @@ class DeepSpeech2(AcousticModel):
         for channel, (kernel_t, kernel_f), (stride_t, stride_f) in zip(
             channels, kernels, strides, strict=True
         ):
-            self.convolutions.append(
-                ConvBlock(size, channel, (kernel_t, kernel_f), (stride_t, stride_f), 0.0)
-            )
+            kernel, stride = (kernel_t, kernel_f), (stride_t, stride_f)
+            self.convolutions.append(ConvBlock(size, channel, kernel, stride, 0.0, batch_norm))
             size, bands = channel, (bands - 1) // stride_f + 1
         size *= bands
         self.recurrences, self.norms = nn.ModuleList(), nn.ModuleList()
@@ -59,7 +60,7 @@ class DeepSpeech2(AcousticModel):
             recurrence = Recurrence(cell, size, hidden_size, bidirectional=bidirectional)
             self.recurrences.append(recurrence)
             size = recurrence.out_size
-            self.norms.append(MaskedBatchNorm(size))
+            self.norms.append(MaskedBatchNorm(size) if batch_norm else nn.Identity())
         self.lookahead = nn.Identity() if bidirectional else Lookahead(size, lookahead)
         # Behind each norm: before it, its statistics would be of what evaluation never sees.
         self.dropout = nn.Dropout(dropout)

@@ -27,6 +27,7 @@ class MaskedConv(nn.Module):
         kernel: tuple[int, int],
         stride: tuple[int, int],
         groups: int = 1,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         if min(kernel) < 1 or kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
@@ -35,7 +36,7 @@ class MaskedConv(nn.Module):
             raise ValueError(f"model: strides must be positive, not {list(stride)}")
         padding = (kernel[0] // 2, kernel[1] // 2)
         self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False
+            in_channels, out_channels, kernel, stride, padding, groups=groups, bias=bias
         )
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
@@ -217,7 +218,7 @@ class Lookahead(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Convolution, batch normalisation, rectifier, dropout."""
+    """Convolution, batch normalisation (a bias without it), rectifier, dropout."""
 
     def __init__(
         self,
@@ -226,10 +227,11 @@ class ConvBlock(nn.Module):
         kernel: tuple[int, int],
         stride: tuple[int, int],
         dropout: float,
+        batch_norm: bool = True,
     ) -> None:
         super().__init__()
-        self.conv = MaskedConv(in_channels, out_channels, kernel, stride)
-        self.norm = MaskedBatchNorm(out_channels)
+        self.conv = MaskedConv(in_channels, out_channels, kernel, stride, bias=not batch_norm)
+        self.norm = MaskedBatchNorm(out_channels) if batch_norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Padded) -> Padded:

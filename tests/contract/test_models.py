@@ -13,6 +13,7 @@ from asr.wiring.build import build
 CASES = {name: (name, {}) for name in variants("model")}
 CASES["deepspeech2 gru"] = ("deepspeech2", {"cell": "gru"})
 CASES["deepspeech2 ahead"] = ("deepspeech2", {"bidirectional": False, "lookahead": 5})
+CASES["deepspeech2 without norm"] = ("deepspeech2", {"batch_norm": False})
 CASES["deepspeech2 deep"] = (
     "deepspeech2",
     {"channels": [8] * 3, "kernels": [[3, 3]] * 3, "strides": [[2, 2]] * 3, "layers": 5},
