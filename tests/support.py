@@ -25,6 +25,7 @@ _NARROWER = {
     "conformer": ["model.size=48", "model.layers=3"],
     "conformer_medium": ["model.size=64", "model.layers=2"],
     "conformer_tiny": ["model.layers=2"],
+    "deepspeech2_medium": ["model.layers=2", "model.hidden_size=64"],
     "quartznet": ["model.channels=[64,64,96]", "model.kernels=[33,39,11]", "model.strides=[2,1,1]",
                   "model.repeats=[1,2,1]"],
     "citrinet": ["model.channels=[64,64,96]", "model.kernels=[5,11,11]", "model.strides=[2,2,2]",
