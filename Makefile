@@ -75,6 +75,7 @@ QUESTIONS := startup step features error_rate padding loading manifest augment
 bench: install  ## Measure speed, loading, memory and start-up, and hold them against their goals
 	@for question in $(QUESTIONS); do \
 	  echo "--- benchmarks/$$question.py"; $(RUN) benchmarks/$$question.py || exit 1; done
+	$(RUN) benchmarks/step.py --result step_conformer model=conformer objective=cr_ctc
 	$(RUN) benchmarks/goals.py
 
 torture: install  ## Kill real training runs a hundred times and compare their ends, bit by bit

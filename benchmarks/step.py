@@ -2,6 +2,7 @@
 
     python benchmarks/step.py                                   # all cores, writes results/step.*
     python benchmarks/step.py --threads 1 --clock cpu           # on a busy machine
+    python benchmarks/step.py --result step_conformer model=conformer objective=cr_ctc
     python benchmarks/step.py model=wav2letter --no-write
 
 16 utterances of 4 to 6 seconds, `deepspeech2` with 3 x 512 LSTM units; any options of `asr.train`.
@@ -45,10 +46,12 @@ def build(folder: Path, overrides: Sequence[str]) -> Trainer:
     seconds = [round(4 + 2 * i / 15, 3) for i in range(16)]
     train, dev = write_corpus(folder / "audio", seconds=seconds, utterances=16)
     register_schemas()
+    if not any(override.startswith("model=") for override in overrides):
+        overrides = ["model.hidden_size=512", *overrides]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", overrides=[
             f"data.train=[{train}]", f"data.dev=[{dev}]", f"runs={folder}", "device=cpu",
-            "model.hidden_size=512", "augment=[]", "data.max_utterances=16", "trainer.log_every=0",
+            "augment=[]", "data.max_utterances=16", "trainer.log_every=0",
             *overrides,
         ])  # fmt: skip
     return assemble(config, "step", torch.device("cpu"), lambda line: None)
@@ -113,6 +116,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--result", default="step", help="name of the files that are written")
     parser.add_argument("--no-write", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -175,7 +179,7 @@ def main() -> None:
     if options.no_write:
         print(json.dumps(found, indent=1))
     else:
-        write_result("step", **found)
+        write_result(options.result, **found)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,12 @@ WAV2LETTER = [
     *("model=wav2letter", "model.channels=[48,48,64]", "model.kernels=[11,11,1]"),
     *("model.strides=[3,1,1]", "spec_augment=mild"),
 ]
+CONFORMER = [
+    "model=conformer_tiny",
+    "model.size=32",
+    "model.layers=2",
+    "model.stochastic_depth=0.2",
+]
 LARGER = ["data.batch_seconds=32", "data.max_utterances=16"]
 KEPT = ["trainer.keep_last=3", "trainer.keep_best=2", "trainer.keep_every=4"]
 AUGMENTED = ["augment=[speed,noise]", "spec_augment=mild"]
@@ -72,6 +78,10 @@ SETTINGS = {
     "wav2letter, workers, accumulated, few checkpoints": [
         *(*WAV2LETTER, *LARGER, "data.workers=2", "data.accumulate=2", SPARSE),
         *("trainer.validate_every=4", "trainer.epochs=3"),
+    ],
+    "conformer, two views, muon, accumulated": [
+        *(*CONFORMER, "objective=cr_ctc", "optimizer=muon", *AUGMENTED, "data.accumulate=2"),
+        *(*LARGER, EACH_UPDATE, "trainer.validate_every=5", "trainer.epochs=3"),
     ],
     "two epochs in order, augmented": [
         *("data.sortagrad_epochs=2", *AUGMENTED, *LARGER, "trainer.epochs=4"),
