@@ -66,7 +66,8 @@ def run_command(name: str, function: Callable[[DictConfig], None]) -> None:
 def quote_inputs(arguments: list[str]) -> list[str]:
     """Gather the arguments that are neither `key=value` nor flags into one `inputs=[...]`.
 
-    Flags come first, because Hydra's parser takes overrides in one piece only.
+    Flags come first, because Hydra's parser takes overrides in one piece only. The `~` of
+    `key=~/folder`, which a shell leaves alone and Hydra's grammar lacks, becomes the home folder.
     """
     inputs, flags, overrides, only_inputs, takes_value = [], [], [], False, False
     for argument in arguments:
@@ -81,7 +82,7 @@ def quote_inputs(arguments: list[str]) -> list[str]:
             flags.append(argument)
             takes_value = argument in _FLAGS_WITH_VALUE
         else:
-            overrides.append(argument)
+            overrides.append(_at_home(argument))
     if inputs:
         overrides.append("inputs=[" + ",".join(map(_quote, inputs)) + "]")
     return flags + overrides
@@ -119,6 +120,11 @@ _FLAGS_WITH_VALUE = {
     *("-c", "--cfg", "-p", "--package", "-cn", "--config-name"),
     *("-cp", "--config-path", "-cd", "--config-dir", "-i", "--info"),
 }
+
+
+def _at_home(override: str) -> str:
+    key, _, value = override.partition("=")
+    return f"{key}={Path(value).expanduser()}" if value.startswith("~/") else override
 
 
 def _quote(text: str) -> str:

@@ -28,3 +28,11 @@ def test_options_and_flags_stay() -> None:
 @pytest.mark.parametrize("arguments", [[], ["run=x"]])
 def test_nothing_is_added_without_inputs(arguments: list[str]) -> None:
     assert quote_inputs(arguments) == arguments
+
+
+def test_a_folder_below_home_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    typed = ["corpus.root=~/corpora", "~augment.noise", "text=a~/b", "--", "~/a.wav"]
+    assert quote_inputs(typed) == [
+        "corpus.root=/home/me/corpora", "~augment.noise", "text=a~/b", "inputs=['~/a.wav']",
+    ]  # fmt: skip
