@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint type test test-all data train eval tensorboard parity bench bench-decoding torture fuzz faults golden clean
+.PHONY: help install lint type test test-all data train eval tensorboard parity bench bench-decoding torture fuzz faults golden docs clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' \
@@ -89,6 +89,9 @@ faults: install  ## Plant each fault for real, and see what is lost
 
 golden: install  ## Rewrite the recorded numbers that tests compare with
 	$(RUN) -m pytest -n auto -m 'not bench' tests --golden
+
+docs: install  ## Write docs/options.md anew, from the comments in configs/
+	$(RUN) scripts/options.py docs/options.md
 
 clean:  ## Remove the environment and caches; runs and data stay
 	rm -rf $(VENV) .parity_env .peers_env *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
