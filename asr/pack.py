@@ -1,6 +1,8 @@
 """python -m asr.pack: a manifest's audio -> tar shards, for network disks and object stores.
 
 python -m asr.pack manifest=data/mine/train.jsonl output=/net/mine
+python -m asr.pack manifest=data/mine/dev.jsonl output=/net/mine shard_megabytes=100
+python -m asr.pack manifest=web.jsonl output=shards root_only=/data/web skip_unreadable=true
 python -m asr.train data.train=[/net/mine/train.jsonl] 'data.dev=[data/mine/dev.jsonl]'
 """
 

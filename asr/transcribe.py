@@ -2,6 +2,7 @@
 
 python -m asr.transcribe interview.mp3 'my recordings'   # the latest run's best checkpoint
 python -m asr.transcribe run=an4 a.wav format=[text,srt,json] output=texts
+python -m asr.transcribe talk.mp3 decoder=beam decoder.lm=lm.arpa 'decoder.hotwords={kubernetes: 6}'
 """
 
 import sys

@@ -2,6 +2,7 @@
 
 python -m asr.tune run=an4 decoder.lm=data/lm/an4.arpa          # on the run's own development set
 python -m asr.tune run=an4 dev.jsonl decoder.lm=lm.arpa trials=100 search.beam_size=[10,200]
+python -m asr.tune run=an4 decoder.lm=lm.arpa search.beam_size=null search.beam_threshold=null
 """
 
 from typing import Any
