@@ -3,7 +3,7 @@
 python -m asr.decode softmax.npy tokens=tokens.txt posteriors.kind=probabilities \\
     posteriors.layout=btv posteriors.blank=last posteriors.epsilon=1e-7 references=texts.txt
 python -m asr.decode logits.npz tokens=tokens.txt posteriors.kind=logits posteriors.layout=tbv \\
-    posteriors.blank=first posteriors.lengths=lengths output=decoded
+    posteriors.blank=first posteriors.array=logits posteriors.lengths=lengths output=decoded
 python -m asr.decode one.h5 tokens=tokens.txt posteriors.kind=log_probs posteriors.layout=tv \\
     posteriors.blank=0 space='|' decoder=beam decoder.lm=lm.arpa
 """

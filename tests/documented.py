@@ -1,6 +1,7 @@
-"""The commands that README.md, docs/, docstrings and recipes tell people to type."""
+"""The commands that README.md, docs/, notebooks, docstrings and recipes tell people to type."""
 
 import ast
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -84,6 +85,10 @@ def sources() -> Iterator[tuple[str, str]]:
         fenced = "\n".join(b.text for b in blocks(text) if not b.info.startswith("python"))
         inline = "\n".join(_SPAN.findall(_FENCE.sub("", text)))
         yield str(page.relative_to(REPOSITORY)), f"{fenced}\n{inline}"
+    for path in sorted((REPOSITORY / "docs").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        shell = [text for cell in cells if (text := "".join(cell["source"])).startswith("%%bash")]
+        yield f"docs/{path.name}", "\n".join(shell)
     for path in sorted((REPOSITORY / "asr").glob("[a-z]*.py")):
         about = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         yield f"asr/{path.name}", about.partition("\n")[2]
