@@ -47,3 +47,11 @@ def test_every_page_is_in_the_index() -> None:
     index = (REPOSITORY / "docs" / "README.md").read_text(encoding="utf-8")
     pages = {p.name for p in (REPOSITORY / "docs").iterdir() if p.suffix in (".md", ".ipynb")}
     assert pages - {"README.md"} <= set(re.findall(r"\]\(([\w-]+\.\w+)\)", index))
+
+
+def test_every_part_of_the_program_has_its_place_in_the_layout() -> None:
+    text = (REPOSITORY / "docs" / "layout.md").read_text(encoding="utf-8")
+    floors = set(re.findall(r"\w+", " ".join(re.findall(r"^\d\. (.*)$", text, re.MULTILINE))))
+    parts = {p.parent.name for p in (REPOSITORY / "asr").glob("*/__init__.py")}
+    assert floors == parts | {"commands"}
+    assert parts <= set(re.findall(r"`asr/(\w+)/`", text))
