@@ -8,11 +8,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from support import REPOSITORY, variants
 
+slow = partial(pytest.param, marks=pytest.mark.slow)  # each starts the program, half a second
 COMMANDS = {f"asr.{p.stem}" for p in (REPOSITORY / "asr").glob("[a-z]*.py")}
 SETUP = f"""\
 bind 'set show-all-if-ambiguous on'; bind 'set page-completions off'; bind 'set bell-style none'
@@ -59,10 +61,10 @@ def press_tab() -> Iterator[Callable[[str], tuple[str, set[str]]]]:
     [
         ("python -m asr.", COMMANDS),
         ("python -m asr.train model=", set(variants("model"))),
-        ("torchrun --nproc-per-node=2 -m asr.train 'data.train=[a b.jsonl]' experiment=",
-         set(variants("experiment"))),
-        ("python -m asr.train model=wav2letter model.", {"model.kernels.", "model.dropout="}),
-        ("python -m asr.evaluate my.jsonl decoder=beam decoder.lm", {"decoder.lm_weight="}),
+        slow("torchrun --nproc-per-node=2 -m asr.train 'data.train=[a b.jsonl]' experiment=",
+             set(variants("experiment"))),
+        slow("python -m asr.train model=wav2letter model.", {"model.kernels.", "model.dropout="}),
+        slow("python -m asr.evaluate my.jsonl decoder=beam decoder.lm", {"decoder.lm_weight="}),
     ],
 )  # fmt: skip
 def test_what_is_possible_is_offered(
@@ -81,8 +83,8 @@ def test_what_is_possible_is_offered(
     [
         ("python -m asr.trans", "asr.transcribe"),
         ("python -m asr.train model=wav", "model=wav2letter"),
-        ("python -m asr.train trainer.ep", "trainer.epochs="),
-        ("python -m asr.evaluate checkpoint=configs/mo", "checkpoint=configs/model/"),
+        slow("python -m asr.train trainer.ep", "trainer.epochs="),
+        slow("python -m asr.evaluate checkpoint=configs/mo", "checkpoint=configs/model/"),
         ("python -m asr.check configs/mo", "configs/model/"),
         ("python configs/mo", "configs/model/"),
     ],
