@@ -57,7 +57,7 @@ def test_what_it_names_is_declared() -> None:
 def test_pins_are_kept_and_what_the_project_needs_to_install_is_there() -> None:
     (install,) = [step for step in steps("RUN") if "pip install" in step]
     assert "-c constraints.txt" in install and install.endswith("-e .")
-    before = TEXT[: TEXT.index("RUN mkdir")]
+    before = TEXT[: TEXT.index("RUN mkdir asr")]
     for file in (PROJECT["readme"], *PROJECT["license-files"], "pyproject.toml"):
         assert file in before, f"{file} is read when the project is installed"
 
