@@ -140,4 +140,9 @@ def _nothing_left(split: str, folder: Path, left_out: LeftOut) -> str:
     message = f"{folder}: the split {split!r} has no utterance of use; its manifest is not written."
     for reason, count in left_out.most_common():
         message += f"\n  {count} left out: {reason}, such as {left_out.examples[reason][0]}"
-    return message if left_out else message + " The corpus names none for it: see its options."
+    if left_out:
+        return message
+    return (
+        f"{message} The corpus names none for it: see its options. Of a table with few speakers or "
+        "sentences, hold out a larger share: 'corpus.hold_out={dev: 0.2, test: 0.2}'"
+    )
