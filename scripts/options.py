@@ -114,7 +114,10 @@ def command_section(path: Path) -> str:
     entries = yaml.safe_load(path.read_text(encoding="utf-8"))["defaults"]
     chosen = [(g, c) for e in entries if isinstance(e, dict) for g, c in e.items()]
     groups = ", ".join(f"[`{g}`](#{g})" for g, _ in chosen if (CONFIGS / g).is_dir())
-    rows = [[code(o.name), code(o.default), meaning(path, o)] for o in options(path)]
+    own = options(path)
+    rows = [
+        [code(o.name), code(o.default), m] for o, m in zip(own, meanings(path, own), strict=True)
+    ]
     source = (CONFIGS.parent / "asr" / f"{path.stem}.py").read_text(encoding="utf-8")
     purpose = str(ast.get_docstring(ast.parse(source))).splitlines()[0].partition(": ")[2]
     return (
@@ -153,23 +156,30 @@ def alike_table(group: str, paths: list[Path]) -> str:
     for path in paths:
         for option in options(path):
             names.setdefault(option.name, {})[path.stem] = option
-    rows = []
-    for name, by_choice in names.items():
-        told = next((o for o in by_choice.values() if o.meaning), next(iter(by_choice.values())))
-        defaults = [code(by_choice[p.stem].default) if p.stem in by_choice else "" for p in paths]
-        rows.append([code(f"{group}.{name}"), *defaults, meaning(paths[0], told)])
+    told = [
+        next((o for o in by_choice.values() if o.meaning), next(iter(by_choice.values())))
+        for by_choice in names.values()
+    ]
+    rows = [
+        [
+            code(f"{group}.{o.name}"),
+            *(code(c[p.stem].default) if p.stem in c else "" for p in paths),
+            m,
+        ]
+        for c, o, m in zip(names.values(), told, meanings(paths[0], told), strict=True)
+    ]
     return table(["option", *(p.stem for p in paths), "meaning"], rows) if rows else ""
 
 
-def meaning(path: Path, option: Option) -> str:
-    """What an option means.
+def meanings(path: Path, found: list[Option]) -> list[str]:
+    """What options mean.
 
     Raises:
-        ValueError: the file does not say; a comment behind the option mends it.
+        ValueError: the file does not say of all; a comment behind an option mends it.
     """
-    if not option.meaning:
-        raise ValueError(f"{path.parent.name}/{path.name}: {option.name} needs a comment")
-    return html.escape(option.meaning, quote=False)
+    if silent := [option.name for option in found if not option.meaning]:
+        raise ValueError(f"{path}: without a comment that says its meaning: {', '.join(silent)}")
+    return [html.escape(option.meaning, quote=False) for option in found]
 
 
 def page() -> str:
