@@ -148,6 +148,30 @@ class TranscribeConfig(CheckpointConfig):
 
 
 @dataclass
+class ServeConfig:
+    """configs/serve.yaml."""
+
+    checkpoint: str | None = None
+    run: str | None = None
+    runs: str = "runs"
+    decoder: Any = MISSING
+    host: str = MISSING
+    port: int = MISSING
+    max_examples: int = MISSING
+    max_megabytes: float = MISSING
+    max_audio_seconds: float = MISSING
+    max_requests: int = MISSING
+    upload_seconds: float = MISSING
+    shutdown_seconds: float = MISSING
+    device: str = MISSING
+    threads: int | None = None
+    max_seconds: float = MISSING
+    batch_size: int = MISSING
+    trusted_targets: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+
+
+@dataclass
 class AlignConfig(CheckpointConfig):
     """configs/align.yaml."""
 
@@ -294,6 +318,7 @@ def register_schemas() -> None:
     store.store(name="compare_schema", node=CompareConfig)
     store.store(name="tune_schema", node=TuneConfig)
     store.store(name="transcribe_schema", node=TranscribeConfig)
+    store.store(name="serve_schema", node=ServeConfig)
     store.store(name="align_schema", node=AlignConfig)
     store.store(name="check_schema", node=CheckConfig)
     store.store(name="decode_schema", node=DecodeConfig)
