@@ -40,14 +40,17 @@ def _train(config: DictConfig, name: str, device: Any) -> int:
     """In a function of its own: nothing of a run outlives the processes' group."""
     from asr.core.distributed import is_main
     from asr.core.progress import say
+    from asr.reporting.board import open_board
     from asr.training.assemble import assemble
+    from asr.wiring.run import learnt
 
     trainer = assemble(config, name, device, say)
-    if (count := config.trainer.num_examples) and trainer.state.step == 0 and is_main():
-        from asr.reporting.examples import write_examples
-
-        write_examples(trainer.folder, trainer.recognizer, trainer.data, count, say)
-    code = trainer.fit()
+    state, options = trainer.state, learnt(trainer.header["config"])
+    board = open_board(
+        trainer.recognizer, trainer.data, trainer.folder, options, sys.argv[1:], step=state.step,
+        validated=state.validated, num_examples=config.trainer.num_examples, say=say,
+    ) if is_main() else None  # fmt: skip
+    code = trainer.fit(board)
     state = trainer.state
     if not trainer.stopping:
         say(f"done      {state.step} updates, {state.epoch} epochs, best dev WER "

@@ -1,9 +1,7 @@
 """What augmentation does to a handful of training utterances, to hear and to see in TensorBoard."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
@@ -12,7 +10,8 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard.summary import audio, image
 
 from asr.core.padded import Padded
 from asr.data.batch import Example
@@ -37,17 +36,8 @@ class Shown(NamedTuple):
     features: tuple[NDArray[np.float32], ...]
 
 
-def write_examples(
-    folder: Path,
-    recognizer: Recognizer,
-    data: TrainingData,
-    count: int,
-    say: Callable[[str], None],
-) -> None:
-    """Write `count` utterances as of update 0 into event files of their own, for a run that begins.
-
-    What an earlier start without a checkpoint left in the folder is void. Those who go on begin
-    later than update 0, and so take nothing back. A disk that is full costs a warning.
+def example_summaries(recognizer: Recognizer, data: TrainingData, count: int) -> list[Summary]:
+    """Of `count` utterances, for the beginning of a run.
 
     Raises:
         ValueError: the count is negative.
@@ -55,20 +45,16 @@ def write_examples(
     if count < 0:
         raise ValueError(f"trainer.num_examples={count} must be at least 0")
     shown = list(_examples(recognizer, data, count))
-    rate = recognizer.features.sample_rate
-    try:
-        with closing(SummaryWriter(str(folder), purge_step=0)) as writer:
-            for number, example in enumerate(shown, 1):
-                pair = example.recorded, example.augmented
-                loudest = max(1.0, *(float(waveform.abs().max()) for waveform in pair))
-                for title, waveform in zip(_TITLES, pair, strict=False):
-                    tag = f"examples/{number} {title}"
-                    writer.add_audio(tag, waveform / loudest, 0, sample_rate=rate)
-            if shown:
-                picture = draw_examples(shown, recognizer.features.hop / rate)
-                writer.add_image("examples", picture, 0, dataformats="HWC")
-    except OSError as error:
-        say(f"warning: no examples of training utterances in {folder} ({error.strerror or error})")
+    rate, found = recognizer.features.sample_rate, []
+    for number, example in enumerate(shown, 1):
+        pair = example.recorded, example.augmented
+        loudest = max(1.0, *(float(waveform.abs().max()) for waveform in pair))
+        for title, waveform in zip(_TITLES, pair, strict=False):
+            found.append(audio(f"examples/{number} {title}", waveform / loudest, sample_rate=rate))
+    if shown:
+        picture = draw_examples(shown, recognizer.features.hop / rate)
+        found.append(image("examples", picture, dataformats="HWC"))
+    return found
 
 
 def _examples(recognizer: Recognizer, data: TrainingData, count: int) -> Iterator[Shown]:

@@ -2,10 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from asr.core.distributed import exchange, rank, world_size
 from asr.core.padded import Padded
@@ -15,6 +17,7 @@ from asr.data.dataset import Draw, SpeechDataset
 from asr.data.loader import evaluation_plan, load_batches
 from asr.decoder.base import Decoder
 from asr.recognizer.recognizer import Recognizer
+from asr.scoring.confidence import word_confidences
 from asr.scoring.error_rate import ErrorCounts, character_errors, word_errors
 from asr.scoring.interval import bootstrap_interval
 
@@ -32,6 +35,13 @@ class Scored:
     characters: ErrorCounts
 
 
+class Kept(NamedTuple):
+    """What a model was given and what it made of it: (N,) samples, (T', V); both on the CPU."""
+
+    waveform: Tensor
+    log_probs: Tensor
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The scores of a data set, pooled, and of its utterances in the manifest's order.
@@ -40,6 +50,8 @@ class Report:
     loss_per_character: the same nats, spaces counted; it compares models of different tokens.
     outside: utterances with characters outside the alphabet. compute_seconds: reading to text.
     decoder: which one heard this. unreadable: utterances of which nothing could be read, and why.
+    confidences: 0 to 1, of the words heard in each utterance. kept: utterances by their places.
+        Both are empty unless something was to be kept.
     """
 
     name: str
@@ -50,6 +62,8 @@ class Report:
     compute_seconds: float
     decoder: str
     unreadable: tuple[str, ...] = ()
+    confidences: tuple[tuple[float, ...], ...] = ()
+    kept: Mapping[int, Kept] = field(default_factory=dict, compare=False)
 
     @property
     def words(self) -> ErrorCounts:
@@ -94,6 +108,7 @@ def score(
     workers: int,
     worker_timeout: float = 300.0,
     strict: bool = True,
+    keep: Collection[int] = (),
     progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> dict[str, Report]:
     """Recognise a data set once, decode it with each decoder and count the errors.
@@ -104,6 +119,7 @@ def score(
     decoders: by the names that the reports will have.
     worker_timeout: seconds without a batch after which loader processes are replaced.
     strict: else an utterance that cannot be read counts as one of which nothing was heard.
+    keep: places in the manifest of utterances that the reports keep to be looked at.
     progress: called after each batch with its utterances and those of the data set; what it
         raises ends the scoring.
 
@@ -115,7 +131,7 @@ def score(
     plan = evaluation_plan(dataset, batch_seconds, max_utterances)
     own = plan[rank() :: world_size()]
     batches = load_batches(dataset, own, workers, worker_timeout=worker_timeout, strict=strict)
-    part, stopped = _Part(), False
+    part, stopped = _Part(keep), False
     was_training = recognizer.training
     recognizer.eval()
     try:
@@ -137,7 +153,10 @@ def score(
 class _Part:
     """What one rank has scored."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Collection[int]) -> None:
+        self.keep = keep
+        self.kept: dict[int, Kept] = {}
+        self.confidences: dict[str, dict[int, tuple[float, ...]]] = {}
         self.found: dict[str, dict[int, Scored]] = {}
         # Nats, tokens and characters, by a batch's first draw.
         self.losses: dict[int, tuple[float, int, int]] = {}
@@ -161,14 +180,23 @@ class _Part:
         log_probs = recognizer(batch.waveforms.to(device))  # (B, T', V)
         for name, decoder in decoders.items():
             started = time.perf_counter()
-            texts = [best[0].text for best in decoder(log_probs)] if heard else []
+            best = [ranked[0] for ranked in decoder(log_probs)] if heard else []
             took = time.perf_counter() - started
             self.decoding[name] = self.decoding.get(name, 0.0) + took
             found = self.found.setdefault(name, {})
-            for index, text in zip(heard, texts, strict=True):
-                found[index] = _scored(dataset, index, text)
+            for index, hypothesis in zip(heard, best, strict=True):
+                found[index] = _scored(dataset, index, hypothesis.text)
+            if self.keep and heard:
+                sure = word_confidences(recognizer.tokenizer, log_probs, best)
+                self.confidences.setdefault(name, {}).update(zip(heard, sure, strict=True))
             for place in missing:
                 found[draws[place].index] = _scored(dataset, draws[place].index, "")
+        for row, index in enumerate(heard):
+            if index in self.keep:
+                self.kept[index] = Kept(
+                    batch.waveforms.values[row, : batch.waveforms.lengths[row]].clone(),
+                    log_probs.values[row, : log_probs.lengths[row]].cpu().clone(),
+                )
         self.unreadable |= {draws[place].index: why for place, why in missing.items()}
         rows = [i for i, t in enumerate(batch.texts) if not recognizer.tokenizer.unknown(t)]
         self.outside += len(batch.texts) - len(rows)
@@ -188,9 +216,11 @@ def _reports(
     # Summed exactly, so that it does not matter who scored what.
     nats, count, characters = (math.fsum(loss[i] for loss in losses.values()) for i in range(3))
     unreadable = {index: why for part in parts for index, why in part.unreadable.items()}
+    kept = {index: one for part in parts for index, one in part.kept.items()}
     reports = {}
     for name in decoders:
         scored = {i: s for part in parts for i, s in part.found.get(name, {}).items()}
+        sure = {i: c for part in parts for i, c in part.confidences.get(name, {}).items()}
         others = [
             part.seconds - sum(s for n, s in part.decoding.items() if n != name) for part in parts
         ]
@@ -203,6 +233,8 @@ def _reports(
             unreadable=tuple(unreadable[i] for i in sorted(unreadable)),
             compute_seconds=max(others),
             decoder=name,
+            confidences=tuple(sure.get(i, ()) for i in range(len(dataset))) if sure else (),
+            kept=kept,
         )
     return reports
 

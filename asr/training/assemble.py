@@ -45,7 +45,8 @@ Say = Callable[[str], None]
 
 _CHECKPOINTS = {"keep_last", "keep_best", "keep_every"}  # options of `trainer` that are others'
 _MISHAPS = {"on_non_finite", "max_skipped"}
-_OTHERS = {"stuck_after", "num_examples"}
+_OTHERS = {"stuck_after", "num_examples", "num_pictures"}
+_LONGEST = 20.0  # seconds of an utterance that is legible in a picture
 
 
 def assemble(config: Any, name: str, device: torch.device, say: Say) -> Trainer:
@@ -133,6 +134,7 @@ def _trainer(
         workers=data.workers,
         worker_timeout=data.worker_timeout,
         strict=False,
+        keep=_pictured(dev, config.trainer.num_pictures),
     )
     mishaps = Mishaps(
         **_chosen(config.trainer, _MISHAPS),
@@ -181,6 +183,20 @@ def _training_data(
         worker_timeout=data["worker_timeout"],
         pin_memory=next(recognizer.parameters()).is_cuda,
     )
+
+
+def _pictured(dev: Manifest, count: int) -> list[int]:
+    """The places of utterances that are drawn: from all over, none too long if that can be.
+
+    Raises:
+        ValueError: the count is negative.
+    """
+    if count < 0:
+        raise ValueError(f"trainer.num_pictures={count} must be at least 0")
+    legible = np.flatnonzero(dev.durations <= _LONGEST)
+    places = legible if len(legible) else np.arange(len(dev))
+    chosen = np.linspace(0, len(places) - 1, min(count, len(places))).astype(int)
+    return [int(place) for place in places[chosen]]
 
 
 def _chosen(node: Any, names: set[str]) -> dict[str, Any]:

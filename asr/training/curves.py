@@ -5,20 +5,22 @@ written waits in memory, and what was written twice is taken back.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 
 class Point(NamedTuple):
-    """What stands over one update: numbers by curve, and texts in Markdown."""
+    """What stands over one update: numbers by curve, texts in Markdown, and what else is shown."""
 
     step: int
     values: Mapping[str, float]
     texts: Mapping[str, str]
+    summaries: Sequence[Summary] = ()
 
 
 class Curves:
@@ -82,6 +84,8 @@ class Curves:
             writer.add_scalar(name, value, point.step)
         for name, text in point.texts.items():
             writer.add_text(name, text, point.step)
+        for summary in point.summaries:
+            writer.file_writer.add_summary(summary, point.step)  # type: ignore[attr-defined]
 
 
 class Lines:

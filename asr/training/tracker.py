@@ -1,28 +1,41 @@
-"""The tracker: the same numbers to TensorBoard, metrics.jsonl, a bar and one grep-able line."""
+"""The tracker: the same numbers to TensorBoard, metrics.jsonl and the terminal."""
 
 import json
 import math
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+import statistics
+from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from tensorboard.compat.proto.summary_pb2 import Summary
 
+from asr.scoring.breakdown import by_length, by_speaker
 from asr.scoring.score import Report, Scored
 from asr.training.curves import Curves, Lines, Point
+from asr.training.terminal import Terminal
+
+_MOST_SPEAKERS = 20  # that have a curve each; more could not be told apart
+
+
+class Board(Protocol):
+    """What TensorBoard shows of a validation beside curves; `asr.reporting.board` has it."""
+
+    def __call__(
+        self, report: Report, *, step: int, best_wer: float, speed: float, last: bool
+    ) -> Sequence[Summary]:
+        """Of the validation after update `step`. speed: seconds of audio trained on in a second.
+
+        last: whether the run ends with it.
+        """
+
+
+class _EmptyBoard(Board):
+    def __call__(self, report: Report, **_: object) -> Sequence[Summary]:
+        return ()
 
 
 class Tracker:
@@ -31,6 +44,7 @@ class Tracker:
     Timings stand under `time/`: they are all that may differ between a run and its repetition.
 
     log_every: updates between lines; 0 for none. num_pairs: utterances shown at each validation.
+    best_wer: of the validations so far. board: what else is shown of each validation.
     """
 
     def __init__(
@@ -41,7 +55,10 @@ class Tracker:
         *,
         log_every: int = 0,
         num_pairs: int = 0,
+        best_wer: float = math.inf,
+        board: Board | None = None,
     ) -> None:
+        self.best_wer, self.board = best_wer, board or _EmptyBoard()
         self.log_every, self.num_pairs = log_every, num_pairs
         folder.mkdir(parents=True, exist_ok=True)
         self.metrics_path = folder / "metrics.jsonl"
@@ -53,22 +70,11 @@ class Tracker:
         self._curves = Curves(folder, purge_step=step if again else step + 1)
         for point in again:
             self._curves.add(point)
-        self.console = Console(soft_wrap=True, highlight=False)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("[cyan]{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
+        self.terminal = Terminal()
+        self._speeds: deque[float] = deque(maxlen=100)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self.terminal.open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,48 +90,78 @@ class Tracker:
         self._curves.flush()
 
     def close(self) -> None:
-        """Write out what is buffered and take the bars away."""
-        self._progress.stop()
+        """Write out what is buffered and take the living line away."""
+        self.terminal.close()
         self._metrics.close()
         self._curves.close()
 
     def point(
-        self, step: int, values: Mapping[str, float], texts: Mapping[str, str] | None = None
+        self,
+        step: int,
+        values: Mapping[str, float],
+        texts: Mapping[str, str] | None = None,
+        summaries: Sequence[Summary] = (),
     ) -> None:
-        """One line of metrics.jsonl, and a point on each curve; texts are for TensorBoard."""
+        """One line of metrics.jsonl, and a point on each curve; the rest is for TensorBoard."""
         numbers = {k: v if math.isfinite(v) else None for k, v in values.items()}  # JSON has no NaN
         self._metrics.add(json.dumps({"step": step} | numbers))
-        self._curves.add(Point(step, values, texts or {}))
+        self._curves.add(Point(step, values, texts or {}, summaries))
 
     def trained(
-        self, step: int, metrics: Mapping[str, float], epoch: str, done: int, total: int
+        self,
+        step: int,
+        metrics: Mapping[str, float],
+        epoch: tuple[int, int],
+        update: tuple[int, int],
     ) -> None:
-        """What one update gave; it is number `done` of the `total` of an epoch."""
+        """What one update gave. epoch, update: which of how many; updates are of the epoch."""
         self.point(step, metrics)
-        speed = metrics["time/audio_seconds_per_second"]
-        self.progress(epoch, done, total, f"loss {metrics['train/loss']:.3f}  {speed:.0f} s/s")
-        if self.log_every and step % self.log_every == 0:
+        self._speeds.append(metrics["time/audio_seconds_per_second"])
+        if self.terminal.alive:
+            self.terminal.trained(
+                epoch,
+                update,
+                step=step,
+                loss=metrics["train/loss"],
+                best_wer=self.best_wer,
+                speed=self._speeds[-1],
+            )
+        elif self.log_every and step % self.log_every == 0:
             numbers = " ".join(f"{k.split('/')[1]}={v:.4g}" for k, v in metrics.items())
-            self.line(f"train {epoch.replace(' ', '=')} step={step} {numbers}")
+            self.line(f"train epoch={epoch[0]}/{epoch[1]} step={step} {numbers}")
 
-    def validated(self, step: int, epoch: int, report: Report, better: bool) -> None:
-        """What a validation gave, and a fixed handful of its utterances."""
+    def validated(self, step: int, epoch: int, report: Report, better: bool, last: bool) -> None:
+        """What a validation gave, and a fixed handful of its utterances.
+
+        last: whether the run ends with it.
+        """
+        self.best_wer = min(self.best_wer, report.words.rate)
         metrics = {
             "validation/loss": report.loss,
             "validation/loss_per_character": report.loss_per_character,
             "validation/wer": report.words.rate,
+            "validation/best_wer": self.best_wer,
             "validation/cer": report.characters.rate,
             "time/validation_seconds": report.compute_seconds,
         }
+        metrics |= {f"wer_by_length/{k}": v.rate for k, v in by_length(report.utterances).items()}
+        speakers = by_speaker(report.utterances)
+        if len(speakers) <= _MOST_SPEAKERS:
+            metrics |= {f"wer_by_speaker/{k}": v.rate for k, v in speakers.items()}
         total = len(report.utterances)
         places = np.linspace(0, total - 1, min(self.num_pairs, total)).astype(int)
         rows = "".join(_row(report.utterances[i]) for i in places)
         table = "| utterance | reference | hypothesis | errors |\n|---|---|---|---|\n" + rows
-        self.point(step, metrics, {"validation/pairs": table})
+        speed = statistics.median(self._speeds) if self._speeds else math.nan
+        shown = self.board(report, step=step, best_wer=self.best_wer, speed=speed, last=last)
+        self.point(step, metrics, {"validation/pairs": table}, shown)
         self.line(
             f"validation epoch={epoch} step={step} loss={report.loss:.4f} {report.words.kaldi()} "
             f"CER {100 * report.characters.rate:.2f}{' best' if better else ''}"
         )
+        if len(places):
+            pair = report.utterances[places[len(places) // 2]]  # always the same, to see it mend
+            self.terminal.pair(pair.reference, pair.hypothesis)
 
     def diagnosed(self, step: int, text: str) -> None:
         """What is wrong with a run that learns nothing."""
@@ -139,17 +175,12 @@ class Tracker:
         return [fields for fields in lines if "train/loss" in fields]
 
     def line(self, text: str) -> None:
-        """One line on the terminal, above the bars."""
-        with suppress(OSError):  # a log on a full disk, a terminal that is gone: train on
-            self.console.print(text, markup=False)
+        """One line on the terminal."""
+        self.terminal.line(text)
 
-    def progress(self, name: str, done: int, total: int, note: str = "") -> None:
-        """Move the bar called `name`; it goes when it is full."""
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total, note=note)
-        self._progress.update(self._tasks[name], completed=done, total=total, note=note)
-        if done >= total:
-            self._progress.remove_task(self._tasks.pop(name))
+    def validating(self, done: int, total: int) -> None:
+        """How many utterances of a validation are done."""
+        self.terminal.validating(done, total)
 
 
 def _row(utterance: Scored) -> str:
@@ -213,7 +244,7 @@ class Bystander(Tracker):
 
     def flush(self) -> None: ...
 
-    def point(self, step: int, values: Mapping[str, float], texts: Any = None) -> None: ...
+    def point(self, *_: object) -> None: ...
 
     def trained(self, *_: object) -> None: ...
 
@@ -226,4 +257,4 @@ class Bystander(Tracker):
 
     def line(self, text: str) -> None: ...
 
-    def progress(self, *_: object) -> None: ...
+    def validating(self, *_: object) -> None: ...

@@ -36,7 +36,7 @@ from asr.training.mishaps import Mishaps, TooMuchError
 from asr.training.out_of_memory import ADVICE, is_out_of_memory
 from asr.training.schedule import Schedule
 from asr.training.state import TrainState
-from asr.training.tracker import Bystander, Tracker
+from asr.training.tracker import Board, Bystander, Tracker
 
 
 class Trainer:
@@ -115,13 +115,15 @@ class Trainer:
 
     # --- the loop ---------------------------------------------------------------------------
 
-    def fit(self) -> int:
+    def fit(self, board: Board | None = None) -> int:
         """Train to the end, an early stop or a signal; the exit code says which (0, 130, 143).
+
+        board: what TensorBoard shows of each validation beside curves.
 
         Raises:
             ValueError: more went wrong than may; the last good state was saved.
         """
-        with Interrupt() as self.interrupt, self._new_tracker() as self.tracker:
+        with Interrupt() as self.interrupt, self._new_tracker(board) as self.tracker:
             self.health.recall(self.tracker.history())
             try:
                 while not self._finished():
@@ -148,7 +150,7 @@ class Trainer:
                 )
         return max(exchange(self.interrupt.exit_code)) if self.stopping else 0
 
-    def _new_tracker(self) -> Tracker:
+    def _new_tracker(self, board: Board | None) -> Tracker:
         if not is_main():
             return Bystander()
         return Tracker(
@@ -157,12 +159,15 @@ class Trainer:
             self.state.validated,
             log_every=self.log_every,
             num_pairs=self.num_pairs,
+            best_wer=self.state.best_wer,
+            board=board,
         )
 
+    def _at_the_end(self) -> bool:
+        return self.state.epoch >= self.epochs or 0 < self.patience <= self.state.stale
+
     def _finished(self) -> bool:
-        over = self.state.epoch >= self.epochs
-        stale = 0 < self.patience <= self.state.stale
-        return self.stopping or ((over or stale) and not self._validation_due())
+        return self.stopping or (self._at_the_end() and not self._validation_due())
 
     def _run_epoch(self) -> None:
         if self._validation_due():  # a run that was stopped in a validation
@@ -266,9 +271,8 @@ class Trainer:
             self.tracker.trained(
                 before.step + 1,
                 metrics,
-                f"epoch {before.epoch + 1}/{self.epochs}",
-                before.batch + 1,
-                total,
+                (before.epoch + 1, self.epochs),
+                (before.batch + 1, total),
             )
             self.stopping |= numbers["stop"] > 0
             self.saving |= numbers["save"] > 0
@@ -323,7 +327,7 @@ class Trainer:
         def progress(count: int, total: int) -> None:
             nonlocal done
             done += count
-            self.tracker.progress("validation", done, total)
+            self.tracker.validating(done, total)
             if self.interrupt:
                 raise ScoringStoppedError
 
@@ -342,7 +346,7 @@ class Trainer:
         state.stale = 0 if better else state.stale + 1
         limit = self.schedule.patience
         state.plateaus += bool(limit and state.stale and state.stale % limit == 0)
-        self.tracker.validated(state.step, state.epoch, report, better)
+        self.tracker.validated(state.step, state.epoch, report, better, self._at_the_end())
         if among_best:
             content = self.header | self._shipped_weights()
             self._try("weights", lambda: self.checkpoints.save_best(state.step, content, kept))

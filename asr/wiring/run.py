@@ -33,6 +33,7 @@ _FREE = {
     "trainer.max_minutes",
     "trainer.num_pairs",
     "trainer.num_examples",
+    "trainer.num_pictures",
     "trainer.keep_last",
     "trainer.keep_best",
     "trainer.keep_every",
@@ -44,12 +45,17 @@ _FREE = {
 
 def run_name(config: dict[str, Any], experiment: str | None) -> str:
     """The name of a run that has none: the experiment and a hash of what it trains."""
-    learnt = _options(config)
-    identity = {k: v for k, v in learnt.items() if not _is_free(k) or k == "trainer.epochs"}
+    identity = learnt(config)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     own = config["data"]["train"] != config["corpus"]["train"]
     data = Path(config["data"]["train"][0]).stem if own else config["corpus"]["name"]
     return f"{experiment or data}-{digest[:8]}"
+
+
+def learnt(config: dict[str, Any]) -> dict[str, Any]:
+    """The options that decide what a run learns, by their full names."""
+    every = _options(config)
+    return {k: v for k, v in every.items() if not _is_free(k) or k == "trainer.epochs"}
 
 
 def test_set(config: dict[str, Any]) -> list[str]:

@@ -53,6 +53,7 @@ class TrainerConfig:
     keep_every: int = MISSING
     num_pairs: int = MISSING
     num_examples: int = MISSING
+    num_pictures: int = MISSING
 
 
 @dataclass

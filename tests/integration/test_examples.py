@@ -11,7 +11,8 @@ import torch
 from support import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from asr.reporting.examples import Shown, draw_examples, write_examples
+from asr.reporting.board import write_start
+from asr.reporting.examples import Shown, draw_examples, example_summaries
 from asr.training.tracker import Tracker
 from asr.training.trainer import Trainer
 
@@ -21,7 +22,8 @@ OPTIONS += ["data.max_utterances=24", "data.batch_seconds=48"]
 
 
 def show(trainer: Trainer, count: int) -> None:
-    write_examples(trainer.folder, trainer.recognizer, trainer.data, count, pytest.fail)
+    found = example_summaries(trainer.recognizer, trainer.data, count)
+    write_start(trainer.folder, found, fresh=True, say=pytest.fail)
 
 
 def events(folder: Path) -> EventAccumulator:
@@ -112,5 +114,6 @@ def test_a_full_disk_costs_a_warning(
 ) -> None:
     trainer, said = new_trainer("run", *OPTIONS), []
     folder = disk_of("64k")
-    write_examples(folder, trainer.recognizer, trainer.data, 4, said.append)
+    found = example_summaries(trainer.recognizer, trainer.data, 4)
+    write_start(folder, found, fresh=True, say=said.append)
     assert [line.split("(")[1] for line in said] == ["No space left on device)"]

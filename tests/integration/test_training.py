@@ -34,11 +34,16 @@ def test_every_number_is_on_tensorboard_and_in_metrics(
     expected |= {f"train/{name}" for name in ("padding_share", "blank_share", "infeasible")}
     expected |= {f"train/{name}" for name in ("confident_share", "entropy", "infeasible_share")}
     expected |= {f"train/{name}" for name in ("relative_step", "weight_norm")}
-    expected |= {f"validation/{name}" for name in ("loss", "loss_per_character", "wer", "cer")}
+    expected |= {
+        f"validation/{name}" for name in ("loss", "loss_per_character", "wer", "best_wer", "cer")
+    }
+    expected |= {f"wer_by_speaker/{name}" for name in ("low", "high")}
     expected |= {"time/audio_seconds_per_second", "time/validation_seconds"}
-    assert set(events.Tags()["scalars"]) == expected
+    drawn = set(events.Tags()["scalars"])
+    by_length = {name for name in drawn if name.startswith("wer_by_length/")}
+    assert len(by_length) == 4 and drawn - by_length == expected
     written = lines_of(tmp_path / "run")
-    for name in expected:
+    for name in drawn:
         lines = [d for d in written if name in d]
         assert [e.step for e in events.Scalars(name)] == [d["step"] for d in lines]
         values = [e.value for e in events.Scalars(name)]
