@@ -38,18 +38,16 @@ def main(config: DictConfig) -> None:
 
 def _train(config: DictConfig, name: str, device: Any) -> int:
     """In a function of its own: nothing of a run outlives the processes' group."""
-    from asr.core.distributed import is_main
     from asr.core.progress import say
-    from asr.reporting.board import open_board
+    from asr.reporting.board import Board
     from asr.training.assemble import assemble
     from asr.wiring.run import learnt
 
     trainer = assemble(config, name, device, say)
-    state, options = trainer.state, learnt(trainer.header["config"])
-    board = open_board(
-        trainer.recognizer, trainer.data, trainer.folder, options, sys.argv[1:], step=state.step,
-        validated=state.validated, num_examples=config.trainer.num_examples, say=say,
-    ) if is_main() else None  # fmt: skip
+    board = Board(
+        trainer.recognizer, trainer.data, trainer.folder, learnt(trainer.header["config"]),
+        sys.argv[1:], fresh=not trainer.state.validated, num_examples=config.trainer.num_examples,
+    )  # fmt: skip
     code = trainer.fit(board)
     state = trainer.state
     if not trainer.stopping:

@@ -5,8 +5,7 @@ Nothing here draws a random number, and nothing that is learnt depends on it.
 
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tensorboard.compat.proto.summary_pb2 import Summary
-from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import audio, custom_scalars, histogram, hparams, text
 
 from asr.core.padded import Padded
-from asr.corpus.manifest import Manifest
 from asr.data.loader import TrainingData
 from asr.recognizer.recognizer import Recognizer
 from asr.reporting.examples import example_summaries
@@ -33,7 +30,7 @@ _BINS = np.linspace(0, 1, 21)
 _LAYOUT = {
     "Is it learning?": {
         "loss, nats per token": ["Multiline", ["train/loss$", "validation/loss$"]],
-        "error rates": ["Multiline", ["validation/(best_)?wer$", "validation/cer$"]],
+        "error rates": ["Multiline", ["validation/[wc]er$", "best_wer$"]],
         "health: share of frames": ["Multiline", ["train/blank_share$", "train/confident_share$"]],
     },
     "Whom does it not understand?": {
@@ -48,80 +45,50 @@ _LAYOUT = {
 }  # fmt: skip
 
 
-def write_start(
-    folder: Path, summaries: Sequence[Summary], *, fresh: bool, say: Callable[[str], None]
-) -> None:
-    """Put what stands at a run's beginning, over update 0, into an event file of its own.
-
-    Those who go on begin later than update 0, and so take nothing back. A full disk costs a
-    warning.
-
-    fresh: what an earlier start without a checkpoint left in the folder is void.
-    """
-    try:
-        with closing(SummaryWriter(str(folder), purge_step=0 if fresh else None)) as writer:
-            for summary in summaries:
-                writer.file_writer.add_summary(summary, 0)  # type: ignore[attr-defined]
-    except OSError as error:
-        say(f"warning: no beginning for TensorBoard in {folder} ({error.strerror or error})")
-
-
-def open_board(
-    recognizer: Recognizer,
-    data: TrainingData,
-    folder: Path,
-    options: Mapping[str, Any],
-    arguments: Sequence[str],
-    *,
-    step: int,
-    validated: int,
-    num_examples: int,
-    say: Callable[[str], None],
-) -> "Board":
-    """Write a run's beginning, or that it goes on, and give what its validations are shown by.
-
-    options: by which runs are compared. step, validated: where the run stands.
-    num_examples: training utterances that are shown before and after augmentation.
-    """
-    plain = {name: _plain(value) for name, value in options.items() if value is not None}
-    _, session, _ = hparams(plain, {})
-    start = [custom_scalars(_LAYOUT), session]
-    if step == 0:
-        start += example_summaries(recognizer, data, num_examples)
-    write_start(folder, start, fresh=step == 0, say=say)
-    return Board(recognizer, data.dataset.manifest, folder, arguments, fresh=validated == 0)
-
-
 def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 class Board:
-    """The summaries of each validation.
+    """See `asr.training.tracker.Board`.
 
-    train: what is trained on. folder: the run's. arguments: of `asr.train`.
-    fresh: whether there was no validation yet; the utterances are then to be heard as well.
+    recognizer, data: that is trained, and on what. folder: the run's.
+    options: by which runs are compared. arguments: of `asr.train`.
+    fresh: whether there was no validation yet; its utterances are then to be heard as well.
+    num_examples: training utterances that are shown before and after augmentation.
     """
 
     def __init__(
         self,
         recognizer: Recognizer,
-        train: Manifest,
+        data: TrainingData,
         folder: Path,
+        options: Mapping[str, Any],
         arguments: Sequence[str],
         *,
         fresh: bool,
+        num_examples: int,
     ) -> None:
-        self.recognizer, self.train, self.folder = recognizer, train, folder
+        if num_examples < 0:
+            raise ValueError(f"trainer.num_examples={num_examples} must be at least 0")
+        self.recognizer, self.data, self.folder = recognizer, data, folder
+        self.options, self.num_examples = options, num_examples
         self.command = f"python -m asr.train {shlex.join(arguments)}"
         self.silent = not fresh
         self.features: dict[int, NDArray[np.float32]] = {}
         self.began, self.spent = time.monotonic(), 0.0
 
+    def begin(self) -> list[Summary]:
+        """The layout of the first screen, options that sweeps compare, and training utterances."""
+        plain = {name: _plain(value) for name, value in self.options.items() if value is not None}
+        _, session, _ = hparams(plain, {})
+        examples = example_summaries(self.recognizer, self.data, self.num_examples)
+        return [custom_scalars(_LAYOUT), session, *examples]
+
     def __call__(
         self, report: Report, *, step: int, best_wer: float, speed: float, last: bool
     ) -> list[Summary]:
-        """See `asr.training.tracker.Board`. Pictures are left out where they would cost time."""
+        """Of one validation. Pictures are left out where they would cost time."""
         found = [text("run", _table(self._facts(report, best_wer, speed)))]
         if speakers := by_speaker(report.utterances):
             found.append(text("wer_by_speaker", _speaker_table(speakers)))
@@ -136,23 +103,23 @@ class Board:
         return found
 
     def _facts(self, report: Report, best_wer: float, speed: float) -> list[tuple[str, str]]:
+        train = self.data.dataset.manifest
         parts = (
             (name, sum(p.numel() for p in part.parameters()))
             for name, part in self.recognizer.model.named_children()
         )
-        sizes = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in parts if count)
+        sizes = ", ".join(f"{name} {count:,}" for name, count in parts if count)
         model = (
             f"{type(self.recognizer.model).__name__}, {self.recognizer.num_parameters / 1e6:.2f} M"
         )
         return [
-            ("trained on", f"{self.train.name}: {len(self.train)} utterances, "
-                           f"{self.train.hours:.2f} h"),
+            ("run", f"{self.folder}"),
+            ("trained on", f"{train.name}: {len(train)} utterances, {train.hours:.2f} h"),
             ("validated on", f"{report.name}: {len(report.utterances)} utterances, "
                              f"{report.audio_seconds / 3600:.2f} h"),
             ("model", f"{model} parameters ({sizes}), {len(self.recognizer.tokenizer)} tokens"),
             ("WER", f"{100 * report.words.rate:.2f} %, the best so far {100 * best_wer:.2f} %"),
             ("speed", f"{speed:.0f} seconds of audio trained on in a second"),
-            ("results", f"{self.folder}"),
             ("goes on with", self.command),
         ]  # fmt: skip
 

@@ -37,13 +37,7 @@ class Shown(NamedTuple):
 
 
 def example_summaries(recognizer: Recognizer, data: TrainingData, count: int) -> list[Summary]:
-    """Of `count` utterances, for the beginning of a run.
-
-    Raises:
-        ValueError: the count is negative.
-    """
-    if count < 0:
-        raise ValueError(f"trainer.num_examples={count} must be at least 0")
+    """Of `count` utterances, for the beginning of a run."""
     shown = list(_examples(recognizer, data, count))
     rate, found = recognizer.features.sample_rate, []
     for number, example in enumerate(shown, 1):

@@ -193,8 +193,8 @@ def _piano_roll(
     image.paste(picture, corner)
     for place, token in enumerate(rows):
         y = top + _ROW * place
-        name = "blank" if token == BLANK else tokenizer.spell(token)
-        pen.text((left - 4, y - 1), name.strip() or "\N{OPEN BOX}", _PALE, _font(9), anchor="ra")
+        name = "blank" if token == BLANK else tokenizer.spell(token).strip() or "space"
+        pen.text((left - 4, y - 1), name, _PALE, _font(9), anchor="ra")
         pen.line((left, y, image.width, y), (236, 236, 236))
         for span in said:
             if span.token == token:

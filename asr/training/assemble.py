@@ -360,6 +360,8 @@ def _announce(trainer: Trainer, train: Manifest, dev: Manifest, resumed: bool, s
         f"({torch.get_num_threads()} threads)")  # fmt: skip
     say(f"loss      untrained {trainer.health.untrained:.2f} nats per token, "
         f"without listening {trainer.health.deaf:.2f}")  # fmt: skip
+    often = f"every {trainer.validate_every} updates" if trainer.validate_every else "each epoch"
+    say(f"plan      {trainer.epochs} epochs, validated {often}, in {trainer.precision}")
     say(f"run       {trainer.folder}   (tensorboard --logdir {trainer.folder.parent})")
     if resumed:
         say(f"resuming  at epoch {trainer.state.epoch + 1}, update {trainer.state.step}")

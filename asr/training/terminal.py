@@ -114,7 +114,7 @@ class _Line:
         self.parts, self.share = parts, share
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        room, kept = options.max_width - 1, set[int]()  # the last column makes some terminals wrap
+        room, kept = options.max_width - 3, set[int]()  # a key's echo, such as ^C, must not wrap
         for rank, part in sorted(self.parts):
             if cell_len(part) + 2 * bool(kept) <= room:
                 room -= cell_len(part) + 2 * bool(kept)

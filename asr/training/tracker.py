@@ -22,7 +22,10 @@ _MOST_SPEAKERS = 20  # that have a curve each; more could not be told apart
 
 
 class Board(Protocol):
-    """What TensorBoard shows of a validation beside curves; `asr.reporting.board` has it."""
+    """What TensorBoard shows of a run beside curves; `asr.reporting.board` has it."""
+
+    def begin(self) -> Sequence[Summary]:
+        """Of a run that begins, over update 0."""
 
     def __call__(
         self, report: Report, *, step: int, best_wer: float, speed: float, last: bool
@@ -34,6 +37,9 @@ class Board(Protocol):
 
 
 class _EmptyBoard(Board):
+    def begin(self) -> Sequence[Summary]:
+        return ()
+
     def __call__(self, report: Report, **_: object) -> Sequence[Summary]:
         return ()
 
@@ -67,7 +73,9 @@ class Tracker:
         # A validation that began after the checkpoint stands over the same update as its last
         # training point: both are purged then, and the point is drawn again.
         again = [point for point in last if validated < step]
-        self._curves = Curves(folder, purge_step=step if again else step + 1)
+        self._curves = Curves(folder, purge_step=step + 1 if step and not again else step)
+        if step == 0:  # what an earlier start without a checkpoint left is void
+            self._curves.add(Point(0, {}, {}, self.board.begin()))
         for point in again:
             self._curves.add(point)
         self.terminal = Terminal()
@@ -140,7 +148,7 @@ class Tracker:
             "validation/loss": report.loss,
             "validation/loss_per_character": report.loss_per_character,
             "validation/wer": report.words.rate,
-            "validation/best_wer": self.best_wer,
+            "best_wer": self.best_wer,  # so named it is the first column that sweeps compare
             "validation/cer": report.characters.rate,
             "time/validation_seconds": report.compute_seconds,
         }

@@ -92,7 +92,7 @@ class Trainer:
         self.probe = WeightProbe(list(recognizer.parameters()))
         self.checkpoints, self.folder = checkpoints, checkpoints.folder
         self.header = header
-        self.epochs, self.gradient_clip = epochs, gradient_clip
+        self.epochs, self.precision, self.gradient_clip = epochs, precision, gradient_clip
         self.validate_every, self.patience = validate_every, patience
         self.log_every, self.checkpoint_minutes = log_every, checkpoint_minutes
         self.num_pairs = num_pairs

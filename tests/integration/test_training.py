@@ -38,7 +38,7 @@ def test_every_number_is_on_tensorboard_and_in_metrics(
         f"validation/{name}" for name in ("loss", "loss_per_character", "wer", "best_wer", "cer")
     }
     expected |= {f"wer_by_speaker/{name}" for name in ("low", "high")}
-    expected |= {"time/audio_seconds_per_second", "time/validation_seconds"}
+    expected |= {"best_wer", "time/audio_seconds_per_second", "time/validation_seconds"}
     drawn = set(events.Tags()["scalars"])
     by_length = {name for name in drawn if name.startswith("wer_by_length/")}
     assert len(by_length) == 4 and drawn - by_length == expected
