@@ -91,7 +91,7 @@ class Board:
         """Of one validation. Pictures are left out where they would cost time."""
         found = [text("run", _table(self._facts(report, best_wer, speed)))]
         if speakers := by_speaker(report.utterances):
-            found.append(text("wer_by_speaker", _speaker_table(speakers)))
+            found.append(text("validation/speakers", _speaker_table(speakers)))
         found += _confidences(report)
         if not self.silent:
             found += self._sounds(report)

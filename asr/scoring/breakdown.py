@@ -16,7 +16,7 @@ def by_length(utterances: Sequence[Scored]) -> dict[str, ErrorCounts]:
     durations = np.array([u.duration for u in utterances])
     shares = np.linspace(0, 1, _GROUPS + 1)[1:]
     edges = np.unique(np.ceil(10 * np.quantile(durations, shares)) / 10)  # seconds, to 0.1
-    groups = np.searchsorted(edges, durations)
+    groups = np.minimum(np.searchsorted(edges, durations), len(edges) - 1)  # tenths are rounded
     names = [f"{n} up to {edge:.1f} s" for n, edge in enumerate(edges, 1)]
     return _pooled([names[group] for group in groups], utterances, names)
 
