@@ -116,7 +116,7 @@ class _Line:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         room, kept = options.max_width - 3, set[int]()  # a key's echo, such as ^C, must not wrap
         for rank, part in sorted(self.parts):
-            if cell_len(part) + 2 * bool(kept) <= room:
+            if not kept or cell_len(part) + 2 <= room:
                 room -= cell_len(part) + 2 * bool(kept)
                 kept.add(rank)
         texts = [part for rank, part in self.parts if rank in kept]
