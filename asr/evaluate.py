@@ -58,7 +58,9 @@ def main(config: DictConfig) -> None:
             if is_main():
                 output = Path(config.output or path.parent / "evaluation")
                 options = plain_config(config.decoder)
-                for folder in write_reports(reports, output, folders, str(path), options):
+                for folder in write_reports(
+                    reports, output, folders, str(path), options, str(file)
+                ):
                     say(f"  written to {folder}/")
 
 

@@ -13,8 +13,8 @@ from asr.reporting.comparison_rows import (
     word_head,
 )
 from asr.reporting.page import Node, element, page, table
+from asr.reporting.utterance_table import Row, columns, utterance_table
 from asr.scoring.comparison import Comparison, Pair
-from asr.scoring.word_alignment import Place
 
 
 def comparison_page(comparisons: Sequence[Comparison]) -> str:
@@ -39,7 +39,8 @@ def _summary(comparison: Comparison) -> Iterator[Node]:
     yield element("p", f"Intervals over {drawn_over(comparison)}.", class_="faint")
 
 
-def _pair(pair: Pair, name: str) -> Iterator[Node]:
+def pair_summary(pair: Pair) -> Iterator[Node]:
+    """How much two systems differ, whether it is chance, and in which words."""
     yield element("h3", f"{pair.other.name} against {pair.first.name}")
     yield interval_picture(pair)
     cells = (
@@ -50,13 +51,24 @@ def _pair(pair: Pair, name: str) -> Iterator[Node]:
     yield element("dl", *chain.from_iterable(cells), class_="facts")
     yield element("h3", "Words that one has right and the other wrong")
     yield _words(pair)
+
+
+def _pair(pair: Pair, name: str) -> Iterator[Node]:
+    yield from pair_summary(pair)
     yield element("h3", "Utterances")
-    yield element(
-        "p", "Marked are words ", element("mark", "heard for another"), ", ",
-        element("ins", "inserted"), " and ", element("del", "missing"), ".", class_="faint",
-    )  # fmt: skip
-    yield _filter(pair, name)
-    yield _utterances(pair, name)
+    yield from utterance_table(
+        name,
+        ["words", pair.first.name, pair.other.name, "difference"],
+        [pair.first.name, pair.other.name],
+        _rows(pair),
+        {
+            "differ": "that differ",
+            "better": f"better in {pair.other.name}",
+            "worse": f"better in {pair.first.name}",
+            "equal": "with as many errors",
+            "": "all",
+        },
+    )
 
 
 def interval_picture(pair: Pair) -> Element:
@@ -101,68 +113,26 @@ def _words(pair: Pair) -> Element:
     return element("details", element("summary", f"{len(rows)} words"), shown, open="")
 
 
-def _filter(pair: Pair, name: str) -> Element:
-    better, equal, worse = pair.better_equal_worse
-    kinds = {
-        "differ": f"that differ ({better + worse})",
-        "better": f"better in {pair.other.name} ({better})",
-        "worse": f"better in {pair.first.name} ({worse})",
-        "equal": f"with as many errors ({equal})",
-        "": f"all ({better + equal + worse})",
-    }
-    return element(
-        "form",
-        element("input", type="search", name="text", placeholder="words, speaker, id"),
-        element("select", *(element("option", t, value=k) for k, t in kinds.items()), name="kind"),
-        element("output", class_="faint"),
-        class_="filter",
-        data_table=name,
-    )
-
-
-def _utterances(pair: Pair, name: str) -> Element:
+def _rows(pair: Pair) -> list[Row]:
     """Every utterance, the largest difference first."""
     order = sorted(range(len(pair.differences)), key=lambda i: -abs(pair.differences[i]))
-    head = ["utterance", "words", pair.first.name, pair.other.name, "difference", "what was heard"]
-    rows = [element("tr", *_cells(pair, i), data_kind=_kind(pair.differences[i])) for i in order]
-    return table(head, rows, class_="sortable utterances", id=name)
+    return [_row(pair, index) for index in order]
 
 
-def _cells(pair: Pair, index: int) -> list[Element]:
+def _row(pair: Pair, index: int) -> Row:
     utterance = pair.first.evaluation.utterances[index]
-    who = element("div", utterance.speaker or "", class_="faint")
     ours, theirs = (system.counts[index].errors for system in (pair.first, pair.other))
     signed = f"{theirs - ours:+d}" if theirs != ours else "0"
-    numbers = (f"{utterance.words.length}", f"{ours}", f"{theirs}", signed)
-    lines: list[tuple[str, list[Node]]] = [("reference", [utterance.reference])]
-    lines += [(s.name, _marked(s.places[index])) for s in (pair.first, pair.other)]
-    parts = (
-        (element("span", name, class_="who"), element("span", *nodes, dir="auto"))
-        for name, nodes in lines
+    return Row(
+        utterance.id,
+        utterance.speaker,
+        (f"{utterance.words.length}", f"{ours}", f"{theirs}", signed),
+        _kinds(theirs - ours),
+        columns([pair.first.places[index], pair.other.places[index]]),
     )
-    return [
-        element("td", utterance.id, who),
-        *(element("td", number) for number in numbers),
-        element("td", element("div", *chain.from_iterable(parts), class_="said")),
-    ]
 
 
-def _kind(difference: int) -> str:
+def _kinds(difference: int) -> tuple[str, ...]:
     if difference == 0:
-        return "equal"
-    return "differ better" if difference < 0 else "differ worse"
-
-
-def _marked(places: Sequence[Place]) -> list[Node]:
-    """A hypothesis with its errors marked; a word that is missing is struck out."""
-    nodes: list[Node] = []
-    for reference, heard in places:
-        if heard is None:
-            nodes += [element("del", str(reference)), " "]
-        elif reference is None:
-            nodes += [element("ins", heard), " "]
-        elif reference == heard:
-            nodes += [heard, " "]
-        else:
-            nodes += [element("mark", heard, title=f"for: {reference}"), " "]
-    return nodes
+        return ("equal",)
+    return ("differ", "better" if difference < 0 else "worse")

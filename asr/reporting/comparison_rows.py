@@ -20,15 +20,18 @@ AGAINST_HEAD = ["difference", "95 % interval", "p (MAPSSWE)"]
 def summary_rows(comparison: Comparison) -> list[list[str]]:
     """A row for each system; what follows the counts is held against the first."""
     against = [["", "", ""], *(_against(pair) for pair in comparison.pairs)]
-    return [_own(system) + cells for system, cells in zip(comparison.systems, against, strict=True)]
+    return [
+        own_cells(system) + cells for system, cells in zip(comparison.systems, against, strict=True)
+    ]
 
 
 def drawn_over(comparison: Comparison) -> str:
     """What the summary's intervals are over."""
-    pair = comparison.pairs[0]
-    if pair.speaker_differences is None:
-        return f"{len(pair.differences)} utterances"
-    return f"{len(pair.speaker_differences)} speakers of {len(pair.differences)} utterances"
+    speakers = comparison.systems[0].speakers
+    groups = len(set(speakers) - {None}) + speakers.count(None)
+    if len(set(speakers)) < 2 or groups == len(speakers):
+        return f"{len(speakers)} utterances"
+    return f"{groups} speakers of {len(speakers)} utterances"
 
 
 def word_head(pair: Pair) -> list[str]:
@@ -78,13 +81,17 @@ def p_value(p: float | None) -> str:
     return f"p = {p:.4f}" if p >= 5e-5 else f"p = {p:.0e}"
 
 
-def _own(system: System) -> list[str]:
-    wer, (low, high) = system.wer, system.interval
+def own_cells(system: System) -> list[str]:
+    """Under `SUMMARY_HEAD`."""
+    wer, ends = system.wer, system.interval
     counts = map(str, (wer.insertions, wer.deletions, wer.substitutions))
-    return [
-        system.name, f"{100 * wer.rate:.2f}", f"{100 * low:.2f} - {100 * high:.2f}",
-        f"{wer.errors} / {wer.length}", *counts,
-    ]  # fmt: skip
+    rate, errors = f"{100 * wer.rate:.2f}", f"{wer.errors} / {wer.length}"
+    return [system.name, rate, rate_interval(ends), errors, *counts]
+
+
+def rate_interval(ends: tuple[float, float]) -> str:
+    """The two ends of a rate, in per cent."""
+    return " - ".join(f"{100 * end:.2f}" for end in ends)
 
 
 def _against(pair: Pair) -> list[str]:

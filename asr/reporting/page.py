@@ -6,9 +6,11 @@ construction; the page's policy lets no script run but its own.
 
 import base64
 import hashlib
+import json
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
 Node = Element | str
@@ -47,6 +49,13 @@ def table(
         element("tbody", *lines),
         **attributes,
     )
+
+
+def data(name: str, content: Any) -> Element:
+    """What the page's script reads: JSON, which no browser runs."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    # A script's text is not escaped as other text is: only a `<` could end it.
+    return element("script", text.replace("<", "\\u003c"), type="application/json", id=name)
 
 
 def page(title: str, *body: Node) -> str:

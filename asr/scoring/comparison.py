@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from asr.scoring.error_rate import ErrorCounts
+from asr.scoring.error_rate import ErrorCounts, batch_character_errors
 from asr.scoring.evaluation import Evaluation
 from asr.scoring.interval import bootstrap_interval, paired_interval
 from asr.scoring.significance import error_segments, matched_pairs, sign_flips
-from asr.scoring.word_alignment import Place, align_words
+from asr.scoring.word_alignment import Place, align_characters, align_words
+
+_NONE = ErrorCounts(0, 0, 0, 0)
 
 
 class Draws(NamedTuple):
@@ -49,7 +51,7 @@ class System:
     @cached_property
     def wer(self) -> ErrorCounts:
         """Pooled."""
-        return sum(self.counts, ErrorCounts(0, 0, 0, 0))
+        return sum(self.counts, _NONE)
 
     @cached_property
     def speakers(self) -> list[str | None]:
@@ -58,7 +60,30 @@ class System:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the WER, over speakers where they are known, as `evaluate` prints."""
-        return bootstrap_interval(self.counts, self.speakers, **self.draws._asdict())
+        return self._interval(self.counts, range(len(self.counts)))
+
+    @cached_property
+    def characters(self) -> list[list[Place]]:
+        """Of each utterance."""
+        return [align_characters(u.reference, u.hypothesis) for u in self.evaluation.utterances]
+
+    @cached_property
+    def cer(self) -> tuple[ErrorCounts, tuple[float, float]]:
+        """Character errors, pooled, and the 95 % interval of their rate."""
+        texts = [(u.reference, u.hypothesis) for u in self.evaluation.utterances]
+        references, hypotheses = zip(*texts, strict=True)
+        counts = batch_character_errors(references, hypotheses)
+        return sum(counts, _NONE), self._interval(counts, range(len(counts)))
+
+    def of(self, members: Sequence[int]) -> tuple[ErrorCounts, tuple[float, float]]:
+        """Word errors of some utterances, pooled, and the 95 % interval of their rate."""
+        return sum((self.counts[i] for i in members), _NONE), self._interval(self.counts, members)
+
+    def _interval(
+        self, counts: Sequence[ErrorCounts], members: Sequence[int]
+    ) -> tuple[float, float]:
+        speakers = [self.speakers[i] for i in members]
+        return bootstrap_interval([counts[i] for i in members], speakers, **self.draws._asdict())
 
 
 @dataclass(frozen=True)
@@ -150,7 +175,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All systems on one test set; the first is what the others are held against."""
+    """All systems on one test set (one at least); the first is what the others are held against."""
 
     systems: tuple[System, ...]
 

@@ -2,8 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ Key = tuple[str, str | None]  # a test set and a decoder; None: whichever it was
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One utterance: what was said, what was heard, and the errors in words."""
+    """One utterance: what was said, what was heard, the errors in words. duration: seconds."""
 
     id: str
     speaker: str | None
+    duration: float
     reference: str
     hypothesis: str
     words: ErrorCounts
@@ -29,7 +30,7 @@ class Heard:
 class Evaluation:
     """One run's hypotheses of one test set by one decoder, in the manifest's order.
 
-    name: what people call the run.
+    name: what people call the run. summary: what it says of itself, as `asr.evaluate` wrote it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Evaluation:
     test_set: str
     decoder: str
     utterances: tuple[Heard, ...]
+    summary: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,17 @@ class Source:
                 f"{self.path}: {len(others) + 1} evaluations of test sets called {key[0]}; name "
                 f"one: {' or '.join(map(str, [folder, *others]))}"
             )
-        decoder = self.summaries[folder]["decoder"]
-        return Evaluation(self.name, folder, key[0], decoder, _read(folder / HYPOTHESES))
+        summary = self.summaries[folder]
+        heard = _read(folder / HYPOTHESES)
+        return Evaluation(self.name, folder, key[0], summary["decoder"], heard, summary)
 
 
 def open_sources(paths: Sequence[Path]) -> list[Source]:
     """Find the evaluations of each input.
 
     Raises:
-        ValueError: fewer than two inputs, or one without evaluations, and how to make them.
+        ValueError: one is without evaluations; says how to make them.
     """
-    if len(paths) < 2:
-        raise ValueError("name two runs or more: python -m asr.compare runs/a runs/b")
     names = _short_names(paths)
     return [Source(n, path, _summaries(path)) for n, path in zip(names, paths, strict=True)]
 
@@ -112,16 +113,15 @@ def common_keys(
         The keys, and a line for each that some lack: it is not compared.
 
     Raises:
-        ValueError: nothing is common, or something that was asked for is not; says what is
-            missing and how to make it.
+        ValueError: fewer than two inputs; nothing is common, or something that was asked for is
+            not; says what is missing and how to make it.
     """
+    if len(sources) < 2:
+        raise ValueError("name two runs or more: python -m asr.compare runs/a runs/b")
     keys = list(dict.fromkeys(key for source in sources for key in source.keys))
     pinned = {key[0] for source in sources if source.is_one for key in source.keys}
     keys = [key for key in keys if not pinned or key[0] in pinned]
-    chosen = [key for key in keys if _is_asked(key, test_sets, decoders)]
-    if not chosen:
-        have = ", ".join(f"{key[0]} by {key[1] or 'any decoder'}" for key in keys)
-        raise ValueError(f"test_sets and decoders choose nothing; there are {have}")
+    chosen = _chosen(keys, test_sets, decoders)
     # Where all inputs are evaluations' own folders, any decoder is the only key.
     named = [key for key in chosen if key[1] is not None] or chosen
     common, missing = [], []
@@ -146,10 +146,53 @@ def read_group(sources: Sequence[Source], key: Key) -> list[Evaluation]:
     return group
 
 
-def _is_asked(key: Key, test_sets: Sequence[str] | None, decoders: Sequence[str] | None) -> bool:
-    return (test_sets is None or key[0] in test_sets) and (
-        decoders is None or key[1] is None or key[1] in decoders
-    )
+def read_by_test_set(
+    sources: Sequence[Source], test_sets: Sequence[str] | None, decoders: Sequence[str] | None
+) -> list[list[Evaluation]]:
+    """All evaluations of all inputs, those of one test set together.
+
+    An evaluation is called by what tells it from the others there: its input, its decoder, or both.
+
+    Raises:
+        ValueError: nothing is chosen; as `read_group`.
+    """
+    keys = [
+        (summary["manifest"], summary["decoder"])
+        for source in sources
+        for summary in source.summaries.values()
+    ]
+    groups: dict[str, list[Evaluation]] = {}
+    for key in _chosen(list(dict.fromkeys(keys)), test_sets, decoders):
+        having = [
+            s for s in sources if any(s.summaries[f]["decoder"] == key[1] for f in s.folders(key))
+        ]
+        groups.setdefault(key[0], []).extend(source.read(key) for source in having)
+    for group in groups.values():
+        for other in group[1:]:
+            _check_same(group[0], other)
+    return [_named_apart(group, len(sources) > 1) for group in groups.values()]
+
+
+def _named_apart(group: Sequence[Evaluation], has_runs: bool) -> list[Evaluation]:
+    has_decoders = len({e.decoder for e in group}) > 1
+    if not has_runs:
+        return [replace(e, name=e.decoder) for e in group]
+    return [replace(e, name=f"{e.name}, {e.decoder}" if has_decoders else e.name) for e in group]
+
+
+def _chosen(
+    keys: Sequence[Key], test_sets: Sequence[str] | None, decoders: Sequence[str] | None
+) -> list[Key]:
+    chosen = [
+        key
+        for key in keys
+        if (test_sets is None or key[0] in test_sets)
+        and (decoders is None or key[1] is None or key[1] in decoders)
+    ]
+    if not chosen:
+        have = ", ".join(f"{key[0]} by {key[1] or 'any decoder'}" for key in keys)
+        raise ValueError(f"test_sets and decoders choose nothing; there are {have}")
+    return chosen
 
 
 def _summaries(path: Path) -> dict[Path, dict[str, Any]]:
@@ -216,12 +259,12 @@ def _lines(file: Path) -> Iterator[Heard]:
                 texts = [fields[key] for key in ("id", "reference", "hypothesis")]
                 "".join([*texts, fields["speaker"] or ""]).encode()  # strings, and whole ones
                 name, reference, hypothesis = texts
-                counts = ErrorCounts(**fields["words"])
+                counts, seconds = ErrorCounts(**fields["words"]), float(fields["duration"])
             except (ValueError, LookupError, TypeError, RecursionError):
                 raise ValueError(
                     f"{file}:{number}: not an utterance as asr.evaluate writes it; evaluate again"
                 ) from None
-            yield Heard(name, fields["speaker"], reference, hypothesis, counts)
+            yield Heard(name, fields["speaker"], seconds, reference, hypothesis, counts)
 
 
 def _check_same(first: Evaluation, other: Evaluation) -> None:

@@ -23,11 +23,12 @@ def write_reports(
     taken: set[Path],
     checkpoint: str,
     options: dict[str, Any],
+    manifest: str,
 ) -> Iterator[Path]:
     """Write a data set's reports under a folder, none over another's.
 
     taken: folders written before, to which these are added. options: of a decoder that is not
-    greedy.
+    greedy. checkpoint, manifest: the files that were read.
 
     Yields:
         The folder of each.
@@ -38,7 +39,7 @@ def write_reports(
             folder = folder.with_name(folder.name + "-again")
         taken.add(folder)
         own = {} if report.decoder == "greedy" else {"options": options}
-        write_report(report, folder, checkpoint=checkpoint, **own)
+        write_report(report, folder, checkpoint=checkpoint, manifest_file=manifest, **own)
         yield folder
 
 

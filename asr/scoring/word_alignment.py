@@ -6,6 +6,7 @@ deletion, and a deletion before an insertion.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ _PAIR, _DELETION, _INSERTION = 0, 1, 2
 
 
 class Place(NamedTuple):
-    """A word of the reference beside what was heard for it; None: nothing on that side."""
+    """A word (or character) of the reference beside what was heard for it; None: nothing there."""
 
     reference: str | None
     heard: str | None
@@ -29,7 +30,15 @@ class Place(NamedTuple):
 
 def align_words(reference: str, hypothesis: str) -> list[Place]:
     """The places of two texts, in their order; words are what white space separates."""
-    said, heard = reference.split(), hypothesis.split()
+    return _places(reference.split(), hypothesis.split())
+
+
+def align_characters(reference: str, hypothesis: str) -> list[Place]:
+    """The same of characters (code points), spaces included: the counts of `character_errors`."""
+    return _places(list(reference), list(hypothesis))
+
+
+def _places(said: Sequence[str], heard: Sequence[str]) -> list[Place]:
     numbers: defaultdict[str, int] = defaultdict(count().__next__)
     moves = _moves(*(np.array([numbers[w] for w in words], np.int32) for words in (said, heard)))
     left, right = iter(said), iter(heard)

@@ -26,7 +26,7 @@ from asr.scoring.word_alignment import align_words
 def pair(reference: str, one: str, other: str) -> Pair:
     systems = []
     for name, heard in (("a", one), ("bee", other)):
-        scored = Heard("u", None, reference, heard, word_errors(reference, heard))
+        scored = Heard("u", None, 1.0, reference, heard, word_errors(reference, heard))
         evaluation = Evaluation(name, Path(name), "mine/test", "greedy", (scored,))
         systems.append(System(evaluation, (align_words(reference, heard),), Draws(100, 0)))
     return Pair(*systems)

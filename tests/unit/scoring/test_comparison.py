@@ -23,7 +23,7 @@ def evaluation(
     name: str, pairs: list[tuple[str, str]], speakers: list[str | None] | None = None
 ) -> Evaluation:
     heard = (
-        Heard(f"u{i}", speakers[i] if speakers else None, said, text, word_errors(said, text))
+        Heard(f"u{i}", speakers[i] if speakers else None, 1.0, said, text, word_errors(said, text))
         for i, (said, text) in enumerate(pairs)
     )
     return Evaluation(name, Path(name), "mine/test", "greedy", tuple(heard))
