@@ -123,6 +123,26 @@ class CompareConfig:
 
 
 @dataclass
+class ReportConfig:
+    """configs/report.yaml."""
+
+    test_sets: list[str] | None = None
+    decoders: list[str] | None = None
+    manifest: list[str] | None = None
+    output: str | None = None
+    exhibits: int = MISSING
+    max_seconds: float = MISSING
+    rows: int = MISSING
+    samples: int = MISSING
+    seed: int = MISSING
+    device: str = MISSING
+    threads: int | None = None
+    engine: Any = MISSING
+    trusted_targets: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+
+
+@dataclass
 class TuneConfig(CheckpointConfig):
     """configs/tune.yaml."""
 
@@ -317,6 +337,7 @@ def register_schemas() -> None:
     store.store(name="prepare_schema", node=PrepareConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="compare_schema", node=CompareConfig)
+    store.store(name="report_schema", node=ReportConfig)
     store.store(name="tune_schema", node=TuneConfig)
     store.store(name="transcribe_schema", node=TranscribeConfig)
     store.store(name="serve_schema", node=ServeConfig)

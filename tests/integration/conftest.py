@@ -1,13 +1,16 @@
 """The tests' corpus, prepared once, and runs on it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from evaluations import EVIL
 from omegaconf import DictConfig
 from support import command, tones_overrides
 
+from asr.corpus.manifest import read_manifest, write_manifest
 from asr.training.assemble import assemble
 from asr.training.trainer import Trainer
 
@@ -19,6 +22,22 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = command("prepare", "corpus=tones", f"folder={folder}")
     assert done.returncode == 0, done.stderr
     return folder / "tones"
+
+
+@pytest.fixture(scope="session")
+def evaluated(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has begun to learn the tones, evaluated; one utterance's texts are hostile."""
+    runs = tmp_path_factory.mktemp("runs")
+    utterances = list(read_manifest(tones / "test.jsonl"))
+    utterances[1] = replace(utterances[1], id=f"id{EVIL}", text=EVIL, speaker=f'"{EVIL}')
+    write_manifest(runs / "mine" / "test.jsonl", utterances)
+    options = [*tones_overrides(tones, runs), "experiment=tones", "trainer.epochs=3"]
+    done = command("train", *options, "run=begun")
+    assert done.returncode == 0, done.stderr
+    manifest = str(runs / "mine" / "test.jsonl")
+    done = command("evaluate", f"checkpoint={runs / 'begun'}", manifest, "threads=1")
+    assert done.returncode == 0, done.stderr
+    return runs / "begun"
 
 
 @pytest.fixture
