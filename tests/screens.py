@@ -29,9 +29,11 @@ def on_terminal(
     def be_in_front() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
+    told = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")  # pytest-xdist sets some
+    known = {name: value for name, value in os.environ.items() if name not in told}
     process = subprocess.Popen(
         command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        env={**os.environ, "TERM": "xterm-256color", **environment}, preexec_fn=be_in_front,
+        env={**known, "TERM": "xterm-256color", **environment}, preexec_fn=be_in_front,
     )  # fmt: skip
     os.close(theirs)
     written, done, ends_at = "", False, time.monotonic() + 240
