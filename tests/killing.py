@@ -288,7 +288,10 @@ def kind_of(watch: Watch, timeline: Timeline) -> str:
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, Any]]]:
-    """All scalars and texts of TensorBoard with their steps; of timings the steps only."""
+    """All scalars and texts of TensorBoard with their steps; of timings the steps only.
+
+    The text `run` names the run's folder and its speed, and counts as a timing.
+    """
     points = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     # It does not purge texts; the one behind TensorBoard's pages does.
     texts = PageAccumulator(str(folder), tensor_size_guidance={"text": 0})
@@ -299,7 +302,8 @@ def curves(folder: Path) -> dict[str, list[tuple[int, Any]]]:
         for tag in points.Tags()["scalars"]
     }
     for tag in texts.PluginTagToContent("text"):
-        found[tag] = [(e.step, list(e.tensor_proto.string_val)) for e in texts.Tensors(tag)]
+        told = [(e.step, list(e.tensor_proto.string_val)) for e in texts.Tensors(tag)]
+        found[tag] = [(s, None) for s, _ in told] if tag.startswith("run/") else told
     return found
 
 
