@@ -37,7 +37,7 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     "an4_deepspeech2": Recipe(["experiment=an4"], "data/an4/train.jsonl"),
-    "an4_conformer": Recipe(["experiment=an4_conformer"], "data/an4/train.jsonl"),
+    "an4_conformer": Recipe(["experiment=an4", "model=conformer_tiny"], "data/an4/train.jsonl"),
 }
 
 
